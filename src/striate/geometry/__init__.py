@@ -1,0 +1,1 @@
+"""Exact integer arithmetic of sizes, parameters and multiply-adds."""

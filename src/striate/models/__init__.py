@@ -1,0 +1,1 @@
+"""Everything that learns: one file per family, one interface (`learner.py`)."""

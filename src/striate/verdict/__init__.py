@@ -1,0 +1,1 @@
+"""The comparison: which learner to use on these pictures, with evidence."""
