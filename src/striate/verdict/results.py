@@ -47,7 +47,9 @@ class LearnerResult:
     correct: int | None = None
     accuracy: float | None = None
     interval: tuple[float, float] | None = None  # 95 % Wilson
-    p_value: float | None = None  # McNemar against the winner, Holm-adjusted; None for the winner
+    p_value: float | None = (
+        None  # McNemar against the winner, Holm-adjusted over all pairs; None for the winner
+    )
     parameters: int | None = None
     macs: int | None = None
     train_seconds: float | None = None
@@ -81,7 +83,8 @@ class Comparison:
     terms: str  # the equal terms, in words: budget or epochs
     findings: dict[str, Any]
     config: dict[str, Any]
-    provenance: dict[str, Any]  # striate, python, torch, numpy versions; machine; threads; seed; data_hash; started; seconds
+    # versions of striate, python, torch, numpy; machine; threads; seed; data_hash; started; seconds
+    provenance: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -101,6 +104,10 @@ def _learner(values: dict[str, Any]) -> LearnerResult:
             **values,
             "interval": tuple(interval) if interval else None,
             "shift": ShiftResult(**shift) if shift else None,
-            "shuffle": ShuffleResult(**{**shuffle, "interval": tuple(shuffle["interval"])}) if shuffle else None,
+            "shuffle": _shuffle(shuffle) if shuffle else None,
         }
     )
+
+
+def _shuffle(values: dict[str, Any]) -> ShuffleResult:
+    return ShuffleResult(**{**values, "interval": tuple(values["interval"])})
