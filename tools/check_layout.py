@@ -1,0 +1,153 @@
+"""The rules of the house that a command can check; run by ``make check``.
+
+Prints one line per breach, as ``path:line: what``, and exits 1 if there is any.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE_SUFFIXES = {".py", ".sh", ".js", ".css", ".j2", ".cpp", ".h"}
+PROSE_SUFFIXES = {".md", ".toml", ".txt", ".yaml", ".yml", ".json", ".jsonl", ""}
+MOST_LINES = 400
+MOST_LINES_OF_TESTS_AND_KERNELS = 600
+
+UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+MACHINE_PATH = re.compile(r"(?<![\w.}])/(work|root|home/\w+|Users/\w+|tmp|opt)/")
+PICKLERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "shelve", "marshal"}
+PICKLING_CALLS = {"torch.load", "torch.save", "joblib.dump", "joblib.load"}
+
+Breach = tuple[Path, int, str]
+
+
+def main() -> int:
+    """Check every file of the project; returns the exit code."""
+    files = [ROOT / name for name in _file_names()]
+    python = {path: path.read_text(encoding="utf-8") for path in files if path.suffix == ".py"}
+    trees = {path: ast.parse(text) for path, text in python.items()}
+
+    breaches = [breach for path in files for breach in check_text(path)]
+    for path, tree in trees.items():
+        if not _is_under(path, "tests"):
+            breaches += [(path, line, what) for line, what in find_pickling(tree)]
+        if _is_under(path, "src"):
+            breaches += [(path, line, f"{what} has no docstring") for line, what in find_undocumented(tree)]
+    breaches += find_untested(trees)
+
+    for path, line, what in sorted(breaches):
+        print(f"{path.relative_to(ROOT)}:{line}: {what}")
+    print(f"layout: {len(files)} files, {len(breaches)} breaches")
+    return 1 if breaches else 0
+
+
+def check_text(path: Path) -> Iterator[Breach]:
+    """Length, unfinished work and paths of somebody's machine, in one text file."""
+    if path.suffix not in CODE_SUFFIXES | PROSE_SUFFIXES:
+        return
+    lines = path.read_text(encoding="utf-8").splitlines()
+    is_long_kind = _is_under(path, "tests") or path.suffix in {".cpp", ".h"} or path.name == "gpu.py"
+    limit = MOST_LINES_OF_TESTS_AND_KERNELS if is_long_kind else MOST_LINES
+    if path.suffix in CODE_SUFFIXES and len(lines) > limit:
+        yield path, len(lines), f"{len(lines)} lines; at most {limit}"
+    for number, line in enumerate(lines, 1):
+        if UNFINISHED.search(line):
+            yield path, number, "unfinished: finish it or file an issue"
+        if found := MACHINE_PATH.search(line):
+            yield path, number, f"path of one machine: {found[0]}…"
+
+
+def find_pickling(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Imports and calls that read or write pickles."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in PICKLING_CALLS:
+            yield node.lineno, f"{ast.unparse(node.func)} may read or write a pickle"
+            continue
+        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            yield node.value.lineno, "allow_pickle: leave it at its default, off"
+            continue
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] in PICKLERS:
+                yield node.lineno, f"imports {name}: no pickle is read or written"
+
+
+def find_undocumented(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Public modules, classes and functions without a docstring.
+
+    A method of a class with bases may be an override and inherits its base's docstring.
+    """
+    if not ast.get_docstring(tree) and tree.body:
+        yield 1, "module"
+    for node in _public_definitions(tree.body):
+        if not ast.get_docstring(node):
+            yield node.lineno, node.name
+        if isinstance(node, ast.ClassDef) and not node.bases:
+            for method in _public_definitions(node.body):
+                if not ast.get_docstring(method):
+                    yield method.lineno, f"{node.name}.{method.name}"
+
+
+def find_untested(trees: dict[Path, ast.Module]) -> Iterator[Breach]:
+    """Modules of the package that no test imports, and test folders that belong to no package.
+
+    A verb of the command line is run rather than imported: ``cli/train.py`` needs
+    ``tests/cli/test_train.py``. A module that starts with ``_`` is tested through its package.
+    """
+    source = ROOT / "src" / "striate"
+    tests = {path: tree for path, tree in trees.items() if _is_under(path, "tests")}
+    imported = {name for tree in tests.values() for name in _imported_names(tree)}
+    for path in trees:
+        if not path.is_relative_to(source) or path.name.startswith("_"):
+            continue
+        module = ".".join(path.relative_to(source.parent).with_suffix("").parts)
+        partner = ROOT / "tests" / path.relative_to(source).parent / f"test_{path.stem}.py"
+        if module not in imported and partner not in tests:
+            yield path, 1, f"no test imports {module}, and there is no {partner.relative_to(ROOT)}"
+    for folder in {path.parent for path in tests} - {ROOT / "tests"}:
+        if not (source / folder.relative_to(ROOT / "tests")).exists():
+            yield folder, 0, "tests of a package that does not exist"
+
+
+def _imported_names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _public_definitions(
+    body: list[ast.stmt],
+) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    for node in body:
+        if isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        ) and not node.name.startswith("_"):
+            yield node
+
+
+def _is_under(path: Path, folder: str) -> bool:
+    return path.is_relative_to(ROOT / folder)
+
+
+def _file_names() -> list[str]:
+    """Files that git tracks or would track."""
+    command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    return [name for name in sorted(set(listed)) if (ROOT / name).is_file()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
