@@ -25,7 +25,7 @@ fi
 pinned() { grep -E "^$1==" constraints.txt; }
 
 echo "striate: installing $requirement into $venv (some minutes the first time)"
-install() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt "$@"; }
+install() { "$venv/bin/python" -m pip install -qq --disable-pip-version-check -c constraints.txt "$@"; }
 install "$(pinned setuptools)" "$(pinned wheel)" "$(pinned torch)" &&
     install --no-build-isolation -e "$requirement" ||
     stop "installing failed: see the message above" \
