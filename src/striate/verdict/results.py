@@ -47,9 +47,7 @@ class LearnerResult:
     correct: int | None = None
     accuracy: float | None = None
     interval: tuple[float, float] | None = None  # 95 % Wilson
-    p_value: float | None = (
-        None  # McNemar against the winner, Holm-adjusted over all pairs; None for the winner
-    )
+    p_value: float | None = None  # McNemar against the winner, Holm over all pairs; None for the winner
     parameters: int | None = None
     macs: int | None = None
     train_seconds: float | None = None

@@ -1,0 +1,198 @@
+"""The verdict in two or three plain sentences; every claim in them is looked up, none is assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from striate.verdict.ranking import (
+    Guess,
+    beats_guessing,
+    best_guess,
+    judged,
+    recommended_of,
+    size,
+    tied_with_winner,
+)
+from striate.verdict.results import LearnerResult
+from striate.verdict.units import count, listing, milliseconds, p_value, percent, percent_range, points
+
+WIDE = 0.05  # half an interval this wide is worth a warning
+GAP = 0.03  # a recommended learner this far behind the winner is worth a warning
+NOTABLE = 0.10  # a difference under translation worth a sentence
+SLOWER = 1.5  # a ratio of times worth mentioning
+
+
+def verdict(
+    learners: Sequence[LearnerResult],
+    classes: Sequence[str],
+    counts: dict[str, list[int]],
+    pending: Sequence[str] = (),
+) -> list[str]:
+    """What to use, and how sure that is.
+
+    Args:
+        learners: the finished rows, with their p-values against the winner filled in.
+        classes: class names, in label order.
+        counts: split → pictures per class.
+        pending: names of learners that are still to come, where a comparison was stopped.
+    """
+    sentences = _judgement(learners, best_guess(classes, counts), sum(counts["test"]))
+    if pending:
+        sentences.append(f"This is not the whole comparison: {listing(pending)} did not finish.")
+    return sentences
+
+
+def _judgement(learners: Sequence[LearnerResult], guess: Guess, total: int) -> list[str]:
+    rows = judged(learners)
+    if not rows:
+        reasons = "; ".join(f"{row.name}: {row.reason}" for row in learners)
+        return [f"No learner could be judged on these pictures ({reasons})."] if learners else []
+    winner, recommended = rows[0], recommended_of(learners, guess)
+    if recommended is None:
+        return [_score(rows, total), _worthless(rows, guess, total)]
+    second = _choice(rows, recommended, guess, total) if len(rows) > 1 else _alone(guess, total)
+    experiments = [text for text in (_shift(rows, recommended), _shuffle(rows, winner, guess, total)) if text]
+    third = "; ".join(experiments)
+    return [_score(rows, total), second] + ([f"{third[0].upper()}{third[1:]}."] if third else [])
+
+
+def _score(rows: list[LearnerResult], total: int) -> str:
+    winner = rows[0]
+    assert winner.accuracy is not None and winner.interval is not None
+    level = [row.name for row in rows[1:] if row.correct == winner.correct]
+    if len(rows) == 1:
+        subject = f"{winner.name} gets"
+    elif level:
+        subject = f"{listing([winner.name, *level])} share the best score:"
+    else:
+        subject = f"{winner.name} scores best:"
+    interval = f"95% interval {percent_range(winner.interval, total)}"
+    margin = (winner.interval[1] - winner.interval[0]) / 2
+    if margin > WIDE:
+        pictures = "one test picture" if total == 1 else f"only {total:,} test pictures"
+        interval += f": {pictures}, so give or take {100 * margin:.0f} points"
+    right = f"{winner.correct:,} of {total:,} test pictures right"
+    return f"{subject} {right}, {percent(winner.accuracy, total)} ({interval})."
+
+
+def _alone(guess: Guess, total: int) -> str:
+    return (
+        f"Always answering “{guess.name}”, the largest class, would get {percent(guess.share, total)} right."
+    )
+
+
+def _worthless(rows: list[LearnerResult], guess: Guess, total: int) -> str:
+    subject = "No learner is" if len(rows) > 1 else "That is not"
+    return (
+        f"{subject} shown to beat always answering “{guess.name}”, the largest class, which would get "
+        f"{percent(guess.share, total)} right: rely on none of this yet, but check the labels, add pictures "
+        "or train longer."
+    )
+
+
+def _choice(rows: list[LearnerResult], recommended: LearnerResult, guess: Guess, total: int) -> str:
+    winner, tied = rows[0], tied_with_winner(rows)
+    if not tied:
+        following = rows[1]
+        gap = points(_accuracy(winner) - _accuracy(following), total)
+        return (
+            f"Take {winner.name}: the next best, {following.name}, scores {gap} less, and chance alone hardly "
+            f"makes such a difference ({p_value(following.p_value or 0.0)})."
+        )
+    noise = _within_noise(tied)
+    smaller_ones = [row for row in tied if size(row) < size(recommended)]
+    of_what = "of those that beat guessing" if any(not beats_guessing(r, guess) for r in smaller_ones) else ""
+    superlative = "smaller" if len(tied) == 1 else "smallest"
+    if recommended is winner:
+        which = f"the {superlative} {of_what}".strip()
+        return f"{noise}; {winner.name} is also {which} ({count(size(winner))} parameters), so take {winner.name}."
+    which = f"the {superlative} {of_what}".strip()
+    sizes = f"{count(size(recommended))} parameters against {count(size(winner))} of {winner.name}"
+    return f"{noise}: take {which}, {recommended.name} ({sizes}{_time(recommended, winner)}){_gap(recommended, winner, total)}."
+
+
+def _within_noise(tied: list[LearnerResult]) -> str:
+    least = p_value(min(row.p_value if row.p_value is not None else 1.0 for row in tied))
+    names = listing([row.name for row in tied])
+    if len(tied) == 1:
+        return f"The difference to {names} is within the noise ({least})"
+    return f"The differences to {names} are within the noise ({least.replace('=', '≥')})"
+
+
+def _time(recommended: LearnerResult, winner: LearnerResult) -> str:
+    mine, theirs = recommended.ms_per_picture, winner.ms_per_picture
+    if mine is None or theirs is None or 1 / SLOWER < mine / theirs < SLOWER:
+        return ""
+    joint = ", though slower:" if mine > theirs else ", and faster:"
+    return f"{joint} {milliseconds(mine)} against {milliseconds(theirs)} ms a picture"
+
+
+def _gap(recommended: LearnerResult, winner: LearnerResult, total: int) -> str:
+    gap = _accuracy(winner) - _accuracy(recommended)
+    if gap < GAP:
+        return ""
+    return f"; it scores {points(gap, total)} less, though, and only more test pictures can show whether that is luck"
+
+
+def _shift(rows: list[LearnerResult], recommended: LearnerResult) -> str | None:
+    """What moving the pictures as far as was tried does, if it tells the learners apart or hurts."""
+    moved = {row.name: (row.shift.accuracy[0] + row.shift.accuracy[-1]) / 2 for row in rows if row.shift}
+    shift = recommended.shift
+    if shift is None or len(shift.offsets) < 3:
+        return None
+    order = sorted(moved, key=lambda name: -moved[name])
+    best, worst = order[0], order[-1]
+    pixels = shift.offsets[-1]
+    by = f"with the pictures moved by {pixels} pixel{'s' if pixels > 1 else ''}"
+    share = {name: percent(value, shift.pictures) for name, value in moved.items()}
+    if moved[best] - moved[worst] >= NOTABLE:
+        middle = (
+            f", {recommended.name} {share[recommended.name]}" if recommended.name not in (best, worst) else ""
+        )
+        return f"{by}, {best} still gets {share[best]} right{middle} and {worst} only {share[worst]}"
+    if shift.accuracy[pixels] - moved[recommended.name] >= NOTABLE:
+        still = percent(shift.accuracy[pixels], shift.pictures)
+        return f"{by}, {recommended.name} falls from {still} to {share[recommended.name]}"
+    return None
+
+
+def _shuffle(rows: list[LearnerResult], winner: LearnerResult, guess: Guess, total: int) -> str | None:
+    """Who needs to know which pixels are neighbours; a loss counts if the two intervals are apart."""
+    useful = [row for row in rows if row.shuffle and beats_guessing(row, guess)]
+    fallen = sorted((row for row in useful if _falls(row)), key=_loss)
+    steady = [row for row in useful if not _falls(row)]
+    by = "with the pixels of all pictures shuffled alike"
+    if fallen and steady:
+        example = winner if winner in fallen else fallen[-1]
+        unmoved = f"{steady[0].name} loses nothing measurable ({_before_after(steady[0], total)})"
+        return f"{by}, {unmoved} while {example.name} loses {points(_loss(example), total)} ({_before_after(example, total)})"
+    if len(fallen) > 1:
+        least, most = (f"{row.name} {points(_loss(row), total)}" for row in (fallen[0], fallen[-1]))
+        return f"{by}, every learner loses, {least} and {most}"
+    if fallen:
+        return f"{by}, {fallen[0].name} loses {points(_loss(fallen[0]), total)} ({_before_after(fallen[0], total)})"
+    if len(steady) > 1:
+        return (
+            f"{by}, no learner loses measurably, so none gains much from knowing which pixels are neighbours"
+        )
+    return None
+
+
+def _falls(row: LearnerResult) -> bool:
+    assert row.shuffle is not None and row.interval is not None
+    return row.shuffle.interval[1] < row.interval[0]
+
+
+def _loss(row: LearnerResult) -> float:
+    assert row.shuffle is not None
+    return _accuracy(row) - row.shuffle.accuracy
+
+
+def _before_after(row: LearnerResult, total: int) -> str:
+    assert row.shuffle is not None
+    return f"{percent(_accuracy(row), total)} before, {percent(row.shuffle.accuracy, total)} after"
+
+
+def _accuracy(row: LearnerResult) -> float:
+    assert row.accuracy is not None
+    return row.accuracy
