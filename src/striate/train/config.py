@@ -23,7 +23,8 @@ class DataConfig(BaseModel):
         description="digits, mnist, fashion-mnist, a folder, an IDX images file or folder, or a .csv/.parquet table"
     )
     data_dir: Path | None = Field(
-        None, description="Where named sets are looked for and kept [env STRIATE_DATA, then the platform cache]"
+        None,
+        description="Where named sets are looked for and kept [env STRIATE_DATA, then the platform cache]",
     )
     image_size: int | None = Field(
         None, ge=8, le=1024, description="Side in pixels that pictures are fitted to [from the pictures]"
@@ -39,7 +40,10 @@ class DataConfig(BaseModel):
         0.1, gt=0, lt=1, description="Share of the training pictures held out to choose the best epoch"
     )
     test_fraction: float = Field(
-        0.2, gt=0, lt=1, description="Share of all pictures held out as the test split, if the source has none"
+        0.2,
+        gt=0,
+        lt=1,
+        description="Share of all pictures held out as the test split, if the source has none",
     )
     skip_bad: bool = Field(False, description="Leave unreadable files out instead of stopping")
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of split, initial weights, order and augmentation")
@@ -53,7 +57,9 @@ class LearnConfig(DataConfig):
         None, description="Time to train each learner, as 60s, 10m or 1h; sets the number of epochs"
     )
     batch_size: int | None = Field(None, ge=1, description="Pictures a step [the model's own]")
-    learning_rate: float | None = Field(None, gt=0, description="Peak of the one-cycle schedule [the model's own]")
+    learning_rate: float | None = Field(
+        None, gt=0, description="Peak of the one-cycle schedule [the model's own]"
+    )
     weight_decay: float | None = Field(None, ge=0, description="Decoupled weight decay [the model's own]")
     label_smoothing: float | None = Field(None, ge=0, lt=1, description="Label smoothing [the model's own]")
     augment: bool = Field(True, description="Random crop, flip and cutout, as the model's recipe has them")
@@ -73,13 +79,17 @@ class LearnConfig(DataConfig):
     checkpoint_seconds: float = Field(
         60, ge=0, description="Save a checkpoint this often within an epoch; 0 saves after every step"
     )
-    out: Path | None = Field(None, description="Run folder; must be new or empty [runs/<model>-<source>-<time>]")
+    out: Path | None = Field(
+        None, description="Run folder; must be new or empty [runs/<model>-<source>-<time>]"
+    )
 
 
 class TrainConfig(LearnConfig):
     """Settings of ``striate train``."""
 
-    model: str = Field("cnn", description="hog, lbp, sift, mlp, lenet, cnn, or your own as package.module:factory")
+    model: str = Field(
+        "cnn", description="hog, lbp, sift, mlp, lenet, cnn, or your own as package.module:factory"
+    )
 
 
 class CompareConfig(LearnConfig):
@@ -89,6 +99,8 @@ class CompareConfig(LearnConfig):
         COMPARED_MODELS, min_length=1, description="Learners to compare; your own as package.module:factory"
     )
     shift: int | None = Field(
-        None, ge=0, description="Largest translation tried, in pixels; 0 leaves the experiment out [1/8 of the width]"
+        None,
+        ge=0,
+        description="Largest translation tried, in pixels; 0 leaves the experiment out [1/8 of the width]",
     )
     shuffle: bool = Field(True, description="Train every learner once more on shuffled pixels")

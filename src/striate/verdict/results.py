@@ -59,6 +59,7 @@ class LearnerResult:
     notes: list[str] = field(default_factory=list)
     shift: ShiftResult | None = None
     shuffle: ShuffleResult | None = None
+    unfinished: list[str] = field(default_factory=list)  # experiments still to come in a stopped comparison
 
 
 @dataclass

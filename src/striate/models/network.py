@@ -1,0 +1,255 @@
+"""The learner around any PyTorch network: normalisation, training, prediction, storage."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from striate.data.pictures import PictureSet
+from striate.errors import UsageError
+from striate.geometry.trace import count_macs
+from striate.models import cnn, lenet, mlp
+from striate.models.learner import FitReport, Kind, Learner
+from striate.models.recipe import Recipe
+from striate.train.budget import within_budget
+from striate.train.config import LearnConfig
+from striate.train.loop import train_network
+from striate.train.monitor import Monitor
+from striate.train.run_folder import RunFolder
+from striate.train.schedule import derive_seed
+from striate.train.settings import choose_device, resolve
+
+PREDICTION_BATCH = 256
+USER_RECIPE = Recipe("adamw", 2e-3, 0.05, 128, 12, 1200, label_smoothing=0.1, crop_padding=0.08, flip=True)
+
+
+def load_factory(name: str) -> Callable[..., nn.Module]:
+    """The callable that ``package.module:factory`` names.
+
+    Raises:
+        UsageError: there is no such module or name, or it cannot be called.
+    """
+    module_name, _, attribute = name.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute)
+    except ImportError as error:
+        raise UsageError(
+            f"model {name!r}: cannot import {module_name!r} ({error}); is it on PYTHONPATH?"
+        ) from None
+    except AttributeError:
+        raise UsageError(f"model {name!r}: {module_name!r} has no {attribute!r}") from None
+    if not callable(factory):
+        raise UsageError(
+            f"model {name!r}: {attribute!r} is a {type(factory).__name__}, wanted a function or class"
+        )
+    return factory  # type: ignore[no-any-return]
+
+
+class NetworkLearner(Learner):
+    """Fits and asks one network.
+
+    Args:
+        name: ``"mlp"``, ``"lenet"``, ``"cnn"`` or ``"package.module:factory"``.
+        shape: ``(C, H, W)`` of a picture.
+        num_classes: number of classes.
+        options: further keyword arguments of the network, such as ``width``.
+        seed: of the first weights.
+
+    A user's factory is called with those of ``in_channels``, ``image_size``, ``num_classes`` that
+    its signature names, and must give a module from float32 ``(B, C, H, W)`` to logits ``(B, K)``.
+    """
+
+    family = "network"
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, int, int],
+        num_classes: int,
+        options: dict[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.num_classes = num_classes
+        self.options = options or {}
+        self.title, self.kind, self._factory, self.recipe = _describe(name)
+        self.mean = torch.zeros(shape[0])
+        self.std = torch.ones(shape[0])
+        self.network = self._build(seed)
+
+    def fit(
+        self,
+        train: PictureSet,
+        val: PictureSet,
+        config: LearnConfig,
+        *,
+        monitor: Monitor,
+        folder: RunFolder | None = None,
+        flip: bool = False,
+        permutation: torch.Tensor | None = None,
+    ) -> FitReport:
+        """See :meth:`Learner.fit`."""
+        settings = resolve(config, self.recipe, len(train), min(self.shape[1:]), flip)
+        self.mean, self.std = channel_statistics(train.pixels)
+        self._place(torch.device(settings.device))
+        settings = within_budget(
+            settings, config.budget, self.network, self.normalise, train, val, folder=folder
+        )
+        return train_network(
+            self.network,
+            self.normalise,
+            train,
+            val,
+            settings,
+            monitor=monitor,
+            folder=folder,
+            permutation=permutation,
+            checkpoint_seconds=config.checkpoint_seconds,
+        )
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """uint8 ``(B, C, H, W)`` → float32 of zero mean and unit spread per channel, on its device."""
+        scale = (1 / (255 * self.std)).to(pixels.device).view(1, -1, 1, 1)
+        offset = (self.mean / self.std).to(pixels.device).view(1, -1, 1, 1)
+        normal = pixels.float().mul_(scale).sub_(offset)
+        return normal.contiguous(memory_format=torch.channels_last)
+
+    def predict(self, pixels: torch.Tensor) -> torch.Tensor:
+        """See :meth:`Learner.predict`; always in float32."""
+        device = next((p.device for p in self.network.parameters()), torch.device("cpu"))
+        self.network.eval()
+        with torch.inference_mode():
+            parts = [
+                self.network(self.normalise(part.to(device))).float().softmax(1).cpu()
+                for part in pixels.split(PREDICTION_BATCH)
+            ]
+        return torch.cat(parts) if parts else torch.empty(0, self.num_classes)
+
+    @property
+    def parameters(self) -> int:
+        """See :attr:`Learner.parameters`."""
+        return sum(p.numel() for p in self.network.parameters())
+
+    @property
+    def macs(self) -> int | None:
+        """See :attr:`Learner.macs`; ``None`` where the network cannot be walked."""
+        try:
+            return count_macs(self.network, self.shape)
+        except (RuntimeError, NotImplementedError):
+            return None
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The network's state dict."""
+        return self.network.state_dict()
+
+    def architecture(self) -> dict[str, Any]:
+        """See :meth:`Learner.architecture`."""
+        return {
+            "name": self.name,
+            "shape": list(self.shape),
+            "num_classes": self.num_classes,
+            "options": self.options,
+            "mean": self.mean.tolist(),
+            "std": self.std.tolist(),
+        }
+
+    @classmethod
+    def restore(cls, architecture: dict[str, Any], tensors: dict[str, torch.Tensor]) -> NetworkLearner:
+        """See :meth:`Learner.restore`; a user's own factory must still be importable."""
+        channels, height, width = architecture["shape"]
+        learner = cls(
+            architecture["name"],
+            (channels, height, width),
+            architecture["num_classes"],
+            architecture["options"],
+        )
+        learner.mean = torch.tensor(architecture["mean"])
+        learner.std = torch.tensor(architecture["std"])
+        learner.network.load_state_dict(tensors)
+        learner._place(choose_device("cpu"))
+        return learner
+
+    def _place(self, device: torch.device) -> None:
+        self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _build(self, seed: int) -> nn.Module:
+        channels, height, width = self.shape
+        offered = {"in_channels": channels, "image_size": (height, width), "num_classes": self.num_classes}
+        state = torch.get_rng_state()
+        torch.manual_seed(derive_seed(seed, "weights", 0))
+        try:
+            network = self._factory(**_accepted(self._factory, offered), **self.options)
+        except Exception as error:
+            if self.kind != "your own":
+                raise
+            raise UsageError(
+                f"model {self.name!r} failed when called: {type(error).__name__}: {error}"
+            ) from error
+        finally:
+            torch.set_rng_state(state)
+        if self.kind == "your own":
+            self._check(network)
+        return network
+
+    def _check(self, network: Any) -> None:
+        """One forward pass of a user's network: does it take such pictures and give such logits?"""
+        if not isinstance(network, nn.Module):
+            raise UsageError(f"model {self.name!r} gave a {type(network).__name__}, wanted a torch.nn.Module")
+        came = f"pictures of {self.shape[0]} channels and {self.shape[1]}×{self.shape[2]} pixels"
+        try:
+            with torch.inference_mode():
+                logits = network.eval()(torch.zeros(2, *self.shape))
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UsageError(
+                f"model {self.name!r} cannot take {came}: {reason}; set --channels and --image-size to what it takes"
+            ) from error
+        if not isinstance(logits, torch.Tensor) or logits.shape != (2, self.num_classes):
+            shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+            raise UsageError(
+                f"model {self.name!r} gave {shape} for 2 {came}, wanted logits (2, {self.num_classes}):"
+                " take num_classes as an argument of the factory"
+            )
+
+
+def channel_statistics(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of each channel, float32 ``(C,)`` in units of 1/255.
+
+    Exact sums of integers in float64, in blocks so that a memory map is read once.
+    """
+    channels = pixels.shape[1]
+    total = torch.zeros(channels, dtype=torch.float64)
+    squares = torch.zeros(channels, dtype=torch.float64)
+    for block in pixels.split(4096):
+        for channel in range(channels):
+            histogram = torch.bincount(block[:, channel].flatten(), minlength=256).double()
+            values = torch.arange(256, dtype=torch.float64) / 255
+            total[channel] += (histogram * values).sum()
+            squares[channel] += (histogram * values**2).sum()
+    count = pixels.numel() / channels
+    mean = total / count
+    std = (squares / count - mean**2).clamp(min=0).sqrt().clamp(min=1 / 255)
+    return mean.float(), std.float()
+
+
+def _describe(name: str) -> tuple[str, Kind, Callable[..., nn.Module], Recipe]:
+    if name == "mlp":
+        return "feed-forward network", "feed-forward", mlp.MLP, mlp.RECIPE
+    if name == "lenet":
+        return "LeNet", "convolutional", lenet.LeNet, lenet.RECIPE
+    if name == "cnn":
+        return "convolutional network", "convolutional", cnn.CNN, cnn.RECIPE
+    return name, "your own", load_factory(name), USER_RECIPE
+
+
+def _accepted(factory: Callable[..., nn.Module], offered: dict[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(factory).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return offered
+    return {key: value for key, value in offered.items() if key in parameters}
