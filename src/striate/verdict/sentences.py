@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from striate.verdict.ranking import (
@@ -19,6 +20,7 @@ from striate.verdict.units import count, listing, milliseconds, p_value, percent
 WIDE = 0.05  # half an interval this wide is worth a warning
 GAP = 0.03  # a recommended learner this far behind the winner is worth a warning
 NOTABLE = 0.10  # a difference under translation worth a sentence
+STEADY = 0.02  # a change by shuffling that is no news
 SLOWER = 1.5  # a ratio of times worth mentioning
 
 
@@ -157,30 +159,37 @@ def _shift(rows: list[LearnerResult], recommended: LearnerResult) -> str | None:
 
 
 def _shuffle(rows: list[LearnerResult], winner: LearnerResult, guess: Guess, total: int) -> str | None:
-    """Who needs to know which pixels are neighbours; a loss counts if the two intervals are apart."""
+    """Who needs to know which pixels are neighbours."""
     useful = [row for row in rows if row.shuffle and beats_guessing(row, guess)]
-    fallen = sorted((row for row in useful if _falls(row)), key=_loss)
-    steady = [row for row in useful if not _falls(row)]
+    fallen = sorted((row for row in useful if _falls(row, total)), key=_loss)
+    steady = [row for row in useful if row not in fallen and abs(_loss(row)) < STEADY]
     by = "with the pixels of all pictures shuffled alike"
     if fallen and steady:
         example = winner if winner in fallen else fallen[-1]
-        unmoved = f"{steady[0].name} loses nothing measurable ({_before_after(steady[0], total)})"
-        return f"{by}, {unmoved} while {example.name} loses {points(_loss(example), total)} ({_before_after(example, total)})"
-    if len(fallen) > 1:
+        return f"{by}, {steady[0].name} hardly changes ({_change(steady[0], total)}) while {_fall(example, total)}"
+    if len(fallen) > 1 and len(fallen) == len(useful):
         least, most = (f"{row.name} {points(_loss(row), total)}" for row in (fallen[0], fallen[-1]))
         return f"{by}, every learner loses, {least} and {most}"
     if fallen:
-        return f"{by}, {fallen[0].name} loses {points(_loss(fallen[0]), total)} ({_before_after(fallen[0], total)})"
-    if len(steady) > 1:
-        return (
-            f"{by}, no learner loses measurably, so none gains much from knowing which pixels are neighbours"
-        )
+        return f"{by}, {_fall(winner if winner in fallen else fallen[-1], total)}"
+    if len(steady) > 1 and len(steady) == len(useful):
+        return f"{by}, no learner changes much, so none gains much from knowing which pixels are neighbours"
     return None
 
 
-def _falls(row: LearnerResult) -> bool:
-    assert row.shuffle is not None and row.interval is not None
-    return row.shuffle.interval[1] < row.interval[0]
+def _falls(row: LearnerResult, total: int) -> bool:
+    """A point or more, and more than two samples of so many pictures would differ by luck (z > 1.96).
+
+    Both scores are of the same pictures, which makes the test cautious.
+    """
+    assert row.shuffle is not None
+    before, after = _accuracy(row), row.shuffle.accuracy
+    spread = math.sqrt((before * (1 - before) + after * (1 - after)) / total)
+    return _loss(row) >= 0.01 and _loss(row) > 1.96 * spread
+
+
+def _fall(row: LearnerResult, total: int) -> str:
+    return f"{row.name} loses {points(_loss(row), total)} ({_change(row, total)})"
 
 
 def _loss(row: LearnerResult) -> float:
@@ -188,7 +197,7 @@ def _loss(row: LearnerResult) -> float:
     return _accuracy(row) - row.shuffle.accuracy
 
 
-def _before_after(row: LearnerResult, total: int) -> str:
+def _change(row: LearnerResult, total: int) -> str:
     assert row.shuffle is not None
     return f"{percent(_accuracy(row), total)} before, {percent(row.shuffle.accuracy, total)} after"
 

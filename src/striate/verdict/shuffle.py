@@ -38,7 +38,6 @@ def shuffle_experiment(
     dataset: Dataset,
     config: LearnConfig,
     *,
-    epochs: int | None,
     monitor: Monitor,
     folder: RunFolder | None = None,
 ) -> ShuffleResult:
@@ -47,16 +46,12 @@ def shuffle_experiment(
     Args:
         fresh: makes an unfitted learner like the one judged.
         dataset: its pictures.
-        config: its settings.
-        epochs: passes that the first fit made; the second makes as many. ``None`` for a learner that
-            is not trained in passes.
+        config: its settings, with as many epochs as the first fit made.
         folder: where checkpoints go, so that an interrupted fit can go on.
 
     Raises:
         NotApplicableError: the learner cannot work on shuffled pictures.
     """
-    if epochs is not None:
-        config = config.model_copy(update={"epochs": epochs, "budget": None})
     permutation = pixel_permutation(dataset.preprocessing.height, dataset.preprocessing.width, config.seed)
     learner = fresh()
     report = learner.fit(

@@ -1,0 +1,56 @@
+"""On what equal terms the learners were compared, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from striate.train.config import LearnConfig
+from striate.train.schedule import parse_duration
+from striate.verdict.results import LearnerResult
+from striate.verdict.units import duration, listing
+
+UNSPENT = 0.8  # of the budget
+OVERSPENT = 1.1
+
+
+def terms(config: LearnConfig, learners: Sequence[LearnerResult]) -> str:
+    """The terms that were asked for, and who did not come out at them.
+
+    Args:
+        config: budget and epochs as the user gave them.
+        learners: the finished rows.
+    """
+    rows = [row for row in learners if row.train_seconds is not None]
+    if config.epochs is None and config.budget is None:
+        passes = listing([f"{row.name} {row.epochs}" for row in rows if row.epochs is not None])
+        own = f" ({passes})" if passes else ""
+        return (
+            f"Same split for all; every network made its own default number of passes over the training "
+            f"pictures{own}. For equal terms give --epochs or --budget."
+        )
+    parts = []
+    if config.epochs is not None:
+        plural = "pass" if config.epochs == 1 else "passes"
+        limit = "at most " if config.budget is not None else ""
+        parts.append(f"every network made {limit}{config.epochs} {plural} over the training pictures")
+    if config.budget is not None:
+        parts.append(
+            f"every learner had {duration(parse_duration(config.budget))} to train{_spent(config.budget, rows)}"
+        )
+    return f"Equal terms: same split, and {' and '.join(parts)}."
+
+
+def _spent(budget: str, rows: list[LearnerResult]) -> str:
+    seconds = parse_duration(budget)
+    under = [row for row in rows if (row.train_seconds or 0) < UNSPENT * seconds]
+    over = [row for row in rows if (row.train_seconds or 0) > OVERSPENT * seconds]
+    said = []
+    if under:
+        said.append("less was enough for " + _times(under))
+    if over:
+        said.append("more was taken by " + _times(over))
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _times(rows: list[LearnerResult]) -> str:
+    return listing([f"{row.name}, {duration(row.train_seconds or 0)}" for row in rows])
