@@ -8,6 +8,7 @@ the second convolution has a shortcut around it (He et al. 2015, arXiv 1512.0338
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -78,13 +79,14 @@ class CNN(nn.Module):
         self.norm = nn.BatchNorm2d(width)
         depth = max(1, math.ceil(math.log2(min(image_size) / stride / 8)) + 1)
         widths = [width * 2 ** min(i, 3) for i in range(depth + 1)]
-        self.stages = nn.Sequential(*(Stage(a, b) for a, b in zip(widths, widths[1:], strict=False)))
+        self.stages = nn.Sequential(*(Stage(a, b) for a, b in pairwise(widths)))
         self.head = nn.Linear(widths[-1], num_classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits ``(N, num_classes)`` of pictures ``(N, in_channels, H, W)``."""
         x = self.stages(F.relu(self.norm(self.stem(x))))
-        return self.head(x.amax((2, 3)))
+        logits: torch.Tensor = self.head(x.amax((2, 3)))
+        return logits
 
 
 def choose_width(shape: tuple[int, int, int], train_size: int, config: LearnConfig) -> int:

@@ -65,4 +65,5 @@ class LeNet(nn.Module):
         x = F.relu(F.max_pool2d(self.conv1(x), 2))
         x = F.relu(F.max_pool2d(self.conv2(x), 2))
         x = F.relu(self.fc1(x.flatten(1)))
-        return self.fc3(F.relu(self.fc2(x)))
+        logits: torch.Tensor = self.fc3(F.relu(self.fc2(x)))
+        return logits

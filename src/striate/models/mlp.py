@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -44,7 +46,7 @@ class MLP(nn.Module):
         super().__init__()
         widths = (in_channels * image_size[0] * image_size[1], *hidden)
         layers: list[nn.Module] = [nn.Flatten()]
-        for narrow, wide in zip(widths, widths[1:], strict=False):
+        for narrow, wide in pairwise(widths):
             layers += [nn.Linear(narrow, wide), nn.ReLU(), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], num_classes))
 

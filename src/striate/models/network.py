@@ -98,9 +98,7 @@ class NetworkLearner(Learner):
         settings = resolve(config, self.recipe, len(train), min(self.shape[1:]), flip)
         self.mean, self.std = channel_statistics(train.pixels)
         self._place(torch.device(settings.device))
-        settings = within_budget(
-            settings, config.budget, self.network, self.normalise, train, val, folder=folder
-        )
+        settings = within_budget(settings, config, self.network, self.normalise, train, val, folder=folder)
         return train_network(
             self.network,
             self.normalise,
@@ -127,7 +125,7 @@ class NetworkLearner(Learner):
         with torch.inference_mode():
             parts = [
                 self.network(self.normalise(part.to(device))).float().softmax(1).cpu()
-                for part in pixels.split(PREDICTION_BATCH)
+                for part in torch.split(pixels, PREDICTION_BATCH)
             ]
         return torch.cat(parts) if parts else torch.empty(0, self.num_classes)
 
@@ -226,7 +224,7 @@ def channel_statistics(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
     channels = pixels.shape[1]
     total = torch.zeros(channels, dtype=torch.float64)
     squares = torch.zeros(channels, dtype=torch.float64)
-    for block in pixels.split(4096):
+    for block in torch.split(pixels, 4096):
         for channel in range(channels):
             histogram = torch.bincount(block[:, channel].flatten(), minlength=256).double()
             values = torch.arange(256, dtype=torch.float64) / 255

@@ -102,6 +102,20 @@ class RunFolder:
         with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
+    def read_json(self, name: str) -> dict[str, Any]:
+        """The object in the JSON file ``name``.
+
+        Raises:
+            UsageError: it is missing or damaged.
+        """
+        try:
+            values = json.loads((self.path / name).read_bytes())
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{self.path / name} cannot be read ({error}); start a new run") from None
+        if not isinstance(values, dict):
+            raise UsageError(f"{self.path / name} holds no object; start a new run")
+        return values
+
     def write_json(self, name: str, value: Any) -> None:
         """Write ``value`` to the file ``name``, all or nothing."""
         write_json(self.path / name, value)

@@ -32,17 +32,11 @@ from striate.train.run_folder import RunFolder, default_out, load_model
 from striate.train.schedule import parse_duration
 from striate.train.settings import choose_device
 from striate.verdict.judge import judge
-from striate.verdict.ranking import best_guess, recommended_of, winner_of
-from striate.verdict.results import Comparison, LearnerResult
-from striate.verdict.sentences import verdict
+from striate.verdict.results import PREDICTIONS, RESULT, Comparison, LearnerResult
 from striate.verdict.shift import check_offset, default_offset, shift_experiment
 from striate.verdict.shuffle import shuffle_experiment
-from striate.verdict.statistics import versus_winner
-from striate.verdict.terms import terms
+from striate.verdict.summary import summarise
 from striate.verdict.units import percent
-
-RESULT = "comparison.json"
-PREDICTIONS = "predictions.safetensors"
 
 
 def compare(config: CompareConfig, monitor: Monitor, resume: Path | None = None) -> tuple[Comparison, Path]:
@@ -264,40 +258,11 @@ class _Run:
         )
 
     def _comparison(self) -> Comparison:
-        dataset = self.dataset
         rows = [self.rows[name] for name in self.names if name in self.rows]
-        counts = {
-            split: pictures.counts().tolist()
-            for split, pictures in (("train", dataset.train), ("val", dataset.val), ("test", dataset.test))
-        }
-        winner = winner_of(rows)
-        self._set_p_values(rows, winner)
-        recommended = recommended_of(rows, best_guess(dataset.classes, counts))
         pending = [name for name in self.names if name not in self.rows]
-        seconds = self.seconds_before + time.monotonic() - self.began
-        return Comparison(
-            source=dataset.source,
-            kind=dataset.kind,
-            classes=list(dataset.classes),
-            counts=counts,
-            preprocessing=dataset.preprocessing.to_dict(),
-            learners=rows,
-            winner=winner.name if winner else None,
-            recommended=recommended.name if recommended else None,
-            verdict=verdict(rows, dataset.classes, counts, pending),
-            terms=terms(self.config, rows),
-            findings=dataset.findings.to_dict(),
-            config=self.config.model_dump(mode="json"),
-            provenance={**self.provenance, "seconds": round(seconds, 3)},
-        )
-
-    def _set_p_values(self, rows: list[LearnerResult], winner: LearnerResult | None) -> None:
-        judged = [row for row in rows if row.correct is not None]
-        if winner is None:
-            return
-        right = [(self.answers[row.name].argmax(1) == self.dataset.test.labels).numpy() for row in judged]
-        for row, p in zip(judged, versus_winner(right, judged.index(winner)), strict=True):
-            row.p_value = None if row is winner else p
+        seconds = round(self.seconds_before + time.monotonic() - self.began, 3)
+        origin = {**self.provenance, "seconds": seconds}
+        return summarise(self.config, self.dataset, rows, self.answers, origin, pending)
 
 
 def _check_early(config: CompareConfig, names: list[str]) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+RESULT = "comparison.json"
+PREDICTIONS = "predictions.safetensors"
+
 
 @dataclass(frozen=True)
 class ShiftResult:
