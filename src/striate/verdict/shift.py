@@ -80,7 +80,8 @@ def sample_size(height: int, width: int, largest: int) -> int:
 def stratified_sample(labels: torch.Tensor, limit: int, seed: int) -> torch.Tensor:
     """Indices (ascending) of at most ``limit`` pictures with the classes in their own proportions.
 
-    Each class gets its share rounded down; the places left go to the largest remainders.
+    Each class gets its share rounded down; the places left go to the largest remainders. Which pictures
+    is decided by PCG64's raw stream, which numpy keeps the same for ever.
 
     Args:
         labels: int64 ``(N,)``.
@@ -96,8 +97,8 @@ def stratified_sample(labels: torch.Tensor, limit: int, seed: int) -> torch.Tens
     places = np.floor(exact).astype(np.int64)
     for label in np.argsort(places - exact, kind="stable")[: limit - places.sum()]:
         places[label] += 1
-    random = np.random.Generator(np.random.PCG64(seed))
-    chosen = [random.permutation(np.flatnonzero(truth == k))[: places[k]] for k in range(len(counts))]
+    order = np.argsort(np.random.PCG64(seed).random_raw(len(truth)), kind="stable")
+    chosen = [order[truth[order] == k][: places[k]] for k in range(len(counts))]
     return torch.from_numpy(np.sort(np.concatenate(chosen)))
 
 
