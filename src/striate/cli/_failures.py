@@ -31,15 +31,17 @@ def report(error: BaseException, arguments: Sequence[str]) -> int:
         error: whatever a command raised.
         arguments: of the command line, for the file that a bug is saved in.
     """
-    if isinstance(error, typer.Abort) and error.__cause__ is not None:
-        error = error.__cause__  # typer takes the EOFError of a broken file for Ctrl-D
+    error = cause(error)
     if debugging() and not isinstance(error, KeyboardInterrupt):
         traceback.print_exception(error)
     if isinstance(error, BrokenPipeError):
         _forget_stdout()
         return FAILURE
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help page
+        print(error)
+        return UsageError.exit_code
     message, code = explain(error, arguments)
-    for line in message.splitlines():
+    for line in message.split("\n"):
         print(f"striate: error: {shown(line)}", file=sys.stderr)
     return code
 
@@ -60,6 +62,11 @@ def explain(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
     return _bug(error, arguments), FAILURE
 
 
+def cause(error: BaseException) -> BaseException:
+    """``error`` itself, or what typer hid behind it: it takes the EOFError of a broken file for Ctrl-D."""
+    return error.__cause__ if isinstance(error, typer.Abort) and error.__cause__ else error
+
+
 def debugging() -> bool:
     """Whether the user asked for tracebacks."""
     return os.environ.get("STRIATE_DEBUG", "0") not in ("", "0")
@@ -68,8 +75,6 @@ def debugging() -> bool:
 def _usage(error: BaseException) -> str:
     """Typer's message in our words. Its classes are private, so their fields are asked for."""
     kind = type(error).__name__
-    if kind == "NoArgsIsHelpError":  # the help was shown
-        return ""
     context = getattr(error, "ctx", None)
     hint = f"; see {context.command_path} --help" if context else ""
     if kind == "NoSuchOption":
@@ -82,8 +87,8 @@ def _usage(error: BaseException) -> str:
         return f"{name} is missing{hint}"
     message: str = error.format_message()  # type: ignore[attr-defined]  # explain() looked
     message = " ".join(message.split()).rstrip(".")
-    message = message[:1].lower() + message[1:]
-    return message if "Did you mean" in message else message + hint
+    message = (message[:1].lower() + message[1:]).replace(". Did you mean", "; did you mean")
+    return message if "did you mean" in message else message + hint
 
 
 def _operating_system(error: BaseException, number: int) -> str:

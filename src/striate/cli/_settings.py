@@ -15,6 +15,7 @@ from striate.cli.flags import alternatives, choices, flag
 from striate.errors import UsageError
 
 LARGEST_FILE = 1 << 20  # bytes; a settings file is a page of text
+STARTED_BY = {"model": "train", "models": "compare"}  # settings that only one verb has
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -40,6 +41,9 @@ def settings(
     if resume is None:
         return checked(schema, asked, origins)
     saved = _saved(resume)
+    for key, verb in STARTED_BY.items():
+        if key in saved and key not in schema.model_fields:
+            raise UsageError(f"{resume} is of striate {verb}: go on with striate {verb} --resume {resume}")
     of_run = checked(schema, saved, {key: f"{key} in {resume / 'config.yaml'}" for key in saved})
     wanted_now = checked(schema, {**saved, **asked}, {**{key: key for key in saved}, **origins})
     conflicts = [key for key in asked if getattr(wanted_now, key) != getattr(of_run, key)]
