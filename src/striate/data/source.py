@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -70,43 +70,53 @@ def open_source(config: DataConfig, monitor: Monitor | None = None) -> Source:
         UsageError: no such set, file or folder, or a file of a kind that is not read.
         DataError: it is there and is not labelled pictures.
     """
-    from striate.data.named import NAMES, named_set, open_named
+    from striate.data.named import named_set, open_named
 
+    if not config.source.strip():
+        raise UsageError("no source given; wanted a named set, a folder, an IDX file or a table")
     if named_set(config.source):
         return open_named(config.source, config.data_dir, monitor or Monitor())
     path = Path(config.source).expanduser()
+    kind = _kind(path, config.source)
+    if kind == "folder":
+        from striate.data.folder import open_folder
+
+        return open_folder(path, config.source)
+    if kind == "table":
+        from striate.data.table import open_table
+
+        return open_table(path, config.source)
+    from striate.data.idx import open_idx
+
+    return open_idx(path, config.source)
+
+
+def _kind(path: Path, source: str) -> Literal["folder", "idx", "table"]:
+    """What lies at a path."""
+    from striate.data.idx import has_idx, is_idx
+    from striate.data.named import NAMES
+    from striate.data.table import SUFFIXES
+
     try:
         if path.is_dir():
-            return _open_folder(path, config.source)
+            return "idx" if has_idx(path) else "folder"
         if path.is_file():
-            return _open_file(path, config.source)
+            if path.suffix.lower() in SUFFIXES:
+                return "table"
+            if is_idx(path):
+                return "idx"
+            raise UsageError(
+                f"{shown(source)}: not a source; wanted a named set, a folder of class folders, an IDX images "
+                f"file, or a table ({', '.join(SUFFIXES)})"
+            )
         there = path.exists()
-    except (OSError, ValueError) as error:  # no right to look, a name too long, a null character
-        raise UsageError(f"{shown(config.source)}: cannot be opened ({error})") from error
+    except OSError as error:
+        raise UsageError(f"{shown(source)}: cannot be opened ({error.strerror or error})") from error
+    except ValueError as error:  # a null character
+        raise UsageError(f"{shown(source)}: not a path ({error})") from error
     if there:
-        raise UsageError(f"{shown(config.source)}: neither a folder nor a regular file")
-    raise UsageError(_unknown(config.source, NAMES))
-
-
-def _open_folder(path: Path, source: str) -> Source:
-    from striate.data.folder import open_folder
-    from striate.data.idx import has_idx, open_idx
-
-    return open_idx(path, source) if has_idx(path) else open_folder(path, source)
-
-
-def _open_file(path: Path, source: str) -> Source:
-    from striate.data.idx import is_idx, open_idx
-    from striate.data.table import SUFFIXES, open_table
-
-    if path.suffix.lower() in SUFFIXES:
-        return open_table(path, source)
-    if is_idx(path):
-        return open_idx(path, source)
-    raise UsageError(
-        f"{shown(source)}: not a source; wanted a named set, a folder of class folders, an IDX images file, "
-        f"or a table ({', '.join(SUFFIXES)})"
-    )
+        raise UsageError(f"{shown(source)}: neither a folder nor a regular file")
+    raise UsageError(_unknown(source, NAMES))
 
 
 def _unknown(source: str, names: tuple[str, ...]) -> str:
