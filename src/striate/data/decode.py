@@ -29,7 +29,7 @@ import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from striate.data.fit import dct_eighths, from_array
+from striate.data.fit import dct_eighths, fit, from_array, to_array
 from striate.data.pictures import Preprocessing
 from striate.data.signatures import FORMATS, sniff
 from striate.data.strict import STRICT
