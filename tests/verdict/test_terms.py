@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from verdict_helpers import row
 
-from striate.train.config import CompareConfig
+from striate.train.config import CompareConfig, TrainConfig
 from striate.verdict.terms import terms
 
 ROWS = [
@@ -37,4 +37,13 @@ def test_a_budget_tells_who_left_some_and_who_took_more() -> None:
 def test_both() -> None:
     assert "made at most 9 passes over the training pictures and every learner had 2 min" in terms(
         CompareConfig(source="digits", budget="2m", epochs=9), []
+    )
+
+
+def test_one_learner_alone() -> None:
+    assert terms(TrainConfig(source="digits"), ROWS[1:2]) == (
+        "cnn was trained for 12 passes over the training pictures in 58 s."
+    )
+    assert terms(TrainConfig(source="digits", model="hog", budget="60s"), ROWS[:1]) == (
+        "hog was trained for 3.0 s of 1 min 00 s allowed."
     )

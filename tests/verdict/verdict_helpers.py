@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from striate.data.augment import permute_pixels
 from striate.data.pictures import PictureSet
@@ -122,3 +123,25 @@ def row(
 def counts(*test: int) -> dict[str, list[int]]:
     """Pictures per class and split for so many test pictures of each class."""
     return {"train": [4 * n for n in test], "val": list(test), "test": list(test)}
+
+
+class Diverging(nn.Module):
+    """Its answers are no numbers as soon as it trains."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(num_classes))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits = self.weight.expand(len(x), -1)
+        return logits * float("nan") if self.training else logits
+
+
+def diverging(num_classes: int) -> nn.Module:
+    """A network of the user's own that fails in training."""
+    return Diverging(num_classes)
+
+
+def no_network(num_classes: int) -> int:
+    """What a user may name by mistake."""
+    return num_classes

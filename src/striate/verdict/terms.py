@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from striate.train.config import LearnConfig
+from striate.train.config import LearnConfig, TrainConfig
 from striate.train.schedule import parse_duration
 from striate.verdict.results import LearnerResult
 from striate.verdict.units import duration, listing
@@ -21,6 +21,8 @@ def terms(config: LearnConfig, learners: Sequence[LearnerResult]) -> str:
         learners: the finished rows.
     """
     rows = [row for row in learners if row.train_seconds is not None]
+    if isinstance(config, TrainConfig):
+        return "".join(_alone(row, config) for row in rows)
     if config.epochs is None and config.budget is None:
         passes = listing([f"{row.name} {row.epochs}" for row in rows if row.epochs is not None])
         own = f" ({passes})" if passes else ""
@@ -38,6 +40,12 @@ def terms(config: LearnConfig, learners: Sequence[LearnerResult]) -> str:
             f"every learner had {duration(parse_duration(config.budget))} to train{_spent(config.budget, rows)}"
         )
     return f"Equal terms: same split, and {' and '.join(parts)}."
+
+
+def _alone(row: LearnerResult, config: TrainConfig) -> str:
+    passes = f"{row.epochs} pass{'' if row.epochs == 1 else 'es'} over the training pictures in "
+    budget = f" of {duration(parse_duration(config.budget))} allowed" if config.budget else ""
+    return f"{row.name} was trained for {passes if row.epochs else ''}{duration(row.train_seconds or 0)}{budget}."
 
 
 def _spent(budget: str, rows: list[LearnerResult]) -> str:
