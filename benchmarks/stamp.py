@@ -24,10 +24,12 @@ def stamp() -> dict[str, Any]:
     """
     import torch
 
+    from striate.train.provenance import processor
+
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
-        "machine": machine(),
+        "machine": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
@@ -68,18 +70,6 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{head}+dirty" if changed else head
-
-
-@cache
-def machine() -> str:
-    """The processor's name, such as ``"AMD EPYC"``."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        fields = [line.partition(":") for line in cpuinfo.read_text(encoding="utf-8").splitlines()]
-        for key, _, value in fields:
-            if key.strip() == "model name":
-                return " ".join(value.split())
-    return platform.processor() or platform.machine()
 
 
 def installed(name: str) -> str | None:

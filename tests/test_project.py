@@ -113,3 +113,9 @@ def test_setup_refuses_an_old_python(tmp_path: Path):
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 1 and not (tmp_path / "venv").exists()
     assert "Python 3.9.2 is too old: Striate needs Python 3.11 or newer" in done.stderr
+
+
+def test_benchmark_page_says_what_the_results_say():
+    command = [sys.executable, str(ROOT / "benchmarks" / "report.py"), "--check"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

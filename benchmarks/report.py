@@ -1,0 +1,279 @@
+"""Writes ``docs/benchmarks.md`` from ``benchmarks/results/*.jsonl``; nothing in it is written by hand.
+
+``report.py --check`` writes nothing and exits with 1 if the page is not what the results say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any
+
+from stamp import ROOT, read_results
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+INTRODUCTION = """# Benchmarks
+
+Written by `benchmarks/report.py` from `benchmarks/results/*.jsonl`: every row there carries its date,
+commit, machine, threads and versions. `make bench` measures everything again, `make bench ONLY=demo`
+one of them. A commit that ends in `+dirty` had changes that were not committed.
+
+*Margin* says how far a figure is passed: above 1 it is reached. For times it is the limit divided by
+the time, for speed-ups the measured one divided by the wanted one, and for accuracies the allowed
+error divided by the error.
+"""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure to reach.
+
+    Attributes:
+        what: in words.
+        wanted: in words.
+        result: name of the results.
+        measure: rows, oldest first → (measured in words, margin, row whose stamp counts), or ``None``
+            where nothing was measured.
+    """
+
+    what: str
+    wanted: str
+    result: str
+    measure: Callable[[list[Row]], tuple[str, float, Row] | None]
+
+
+def latest(key: str, limit: float, unit: str) -> Callable[[list[Row]], tuple[str, float, Row] | None]:
+    """The newest row's ``key``, which is to be at most ``limit``."""
+
+    def measure(rows: list[Row]) -> tuple[str, float, Row] | None:
+        if not rows:
+            return None
+        value = rows[-1][key]
+        shown = value * 1000 if unit == "ms" else value
+        return f"{shown:.3g} {unit}", limit / max(value, 1e-9), rows[-1]
+
+    return measure
+
+
+def accuracy(
+    name: str, model: str, wanted: float, seeds: int, minutes: float | None = None
+) -> Callable[[list[Row]], tuple[str, float, Row] | None]:
+    """Mean over the seeds that the newest commit measured; ``minutes`` limits the slowest run."""
+
+    def measure(rows: list[Row]) -> tuple[str, float, Row] | None:
+        group = newest_group(rows, name, model)
+        if not group:
+            return None
+        scores = [row["accuracy"] for row in group]
+        count = f"{len(scores)} seeds" if len(scores) >= seeds else f"{len(scores)} of {seeds} seeds"
+        slowest = max(row["seconds"] for row in group) / 60
+        words = f"{mean(scores):.2%} ({count}, at most {slowest:.1f} min each)"
+        margin = (1 - wanted) / max(1 - mean(scores), 1e-9)
+        return words, min(margin, minutes / slowest) if minutes else margin, group[-1]
+
+    return measure
+
+
+def speed_up(best: str, wanted: float) -> Callable[[list[Row]], tuple[str, float, Row] | None]:
+    """Striate's epoch against the contender that the row's key ``best`` names."""
+
+    def measure(rows: list[Row]) -> tuple[str, float, Row] | None:
+        rows = [row for row in rows if row.get(best)]
+        if not rows:
+            return None
+        row = rows[-1]
+        factor = row["speed_up"][row[best]]
+        return f"{factor:.2f}× ({row[best]})", factor / wanted, row
+
+    return measure
+
+
+def kills(rows: list[Row]) -> tuple[str, float, Row] | None:
+    """Kills survived without a broken or different run, over all rows of the newest commit."""
+    if not rows:
+        return None
+    group = [row for row in rows if row["commit"] == rows[-1]["commit"]]
+    total, lost = (
+        sum(row[key] for row in group for key in keys) for keys in (("kills",), ("broken", "different"))
+    )
+    return f"{total} kills, {lost} runs lost or changed", total / 50 if not lost else 0.0, group[-1]
+
+
+FIGURES = (
+    Figure("`make demo` after the install", "≤ 60 s", "demo", latest("seconds", 60, "s")),
+    Figure("MNIST, `mlp`", "≥ 98.0 %", "accuracy", accuracy("mnist", "mlp", 0.98, 5)),
+    Figure("MNIST, `lenet`", "≥ 99.0 %", "accuracy", accuracy("mnist", "lenet", 0.99, 5)),
+    Figure("MNIST, `cnn`", "≥ 99.5 %", "accuracy", accuracy("mnist", "cnn", 0.995, 5)),
+    Figure(
+        "Fashion-MNIST, `cnn`",
+        "≥ 93 %, ≤ 10 min",
+        "accuracy",
+        accuracy("fashion-mnist", "cnn", 0.93, 3, minutes=10),
+    ),
+    Figure("LeNet epoch against plain PyTorch", "≥ 1×", "lenet_epoch", speed_up("best_pytorch", 1.0)),
+    Figure("LeNet epoch against Keras 3", "≥ 1.5×", "lenet_epoch", speed_up("best_keras", 1.5)),
+    Figure("kill −9 and resume", "50 kills, none lost", "kill_resume", kills),
+    Figure("`striate --help`", "≤ 0.4 s", "startup", latest("help_seconds", 0.4, "s")),
+    Figure(
+        "`import striate` beyond `import torch`",
+        "≤ 50 ms",
+        "startup",
+        latest("import_beyond_torch_seconds", 0.05, "ms"),
+    ),
+)
+
+
+def main() -> None:
+    """Write or check the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    text = page()
+    if options.check:
+        current = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+        sys.exit(0 if current == text else f"{PAGE.relative_to(ROOT)} is stale: run benchmarks/report.py")
+    PAGE.write_text(text, encoding="utf-8")
+    print("wrote", PAGE.relative_to(ROOT))
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [
+        INTRODUCTION,
+        "## Figures to reach\n",
+        figures_table(),
+        *accuracy_part(),
+        *epoch_part(),
+        *kill_part(),
+    ]
+    return "\n".join(part for part in parts if part).rstrip() + "\n"
+
+
+def figures_table() -> str:
+    """One line per figure."""
+    lines = []
+    for figure in FIGURES:
+        found = figure.measure(read_results(figure.result))
+        if found is None:
+            lines.append([figure.what, figure.wanted, "not measured yet", "", "", "", ""])
+            continue
+        words, margin, row = found
+        reached = "yes" if margin >= 1 else "**no**"
+        lines.append(
+            [figure.what, figure.wanted, words, f"{margin:.2f}", reached, row["date"][:10], row["commit"]]
+        )
+    return table(["what", "wanted", "measured", "margin", "reached", "date", "commit"], lines)
+
+
+def accuracy_part() -> list[str]:
+    """Accuracies per seed."""
+    rows = read_results("accuracy")
+    keys = list(dict.fromkeys((row["set"], row["model"]) for row in rows))
+    lines = []
+    for name, model in keys:
+        group = newest_group(rows, name, model)
+        scores = [row["accuracy"] for row in group]
+        spread = f"± {stdev(scores):.2%}" if len(scores) > 1 else ""
+        minutes = mean(row["train_seconds"] for row in group) / 60
+        each = ", ".join(f"{score:.2%}" for score in scores)
+        epochs = "–" if group[0]["epochs"] is None else str(group[0]["epochs"])
+        parameters = f"{group[0]['parameters']:,}"
+        lines.append(
+            [name, f"`{model}`", f"{mean(scores):.2%} {spread}", each, epochs, parameters, f"{minutes:.1f}"]
+        )
+    headings = ["set", "model", "mean test accuracy", "each seed", "epochs", "parameters", "minutes to train"]
+    return ["\n## Accuracy\n", table(headings, lines), where(rows)] if rows else []
+
+
+def epoch_part() -> list[str]:
+    """Every contender of the newest LeNet race."""
+    rows = read_results("lenet_epoch")
+    if not rows:
+        return []
+    row = rows[-1]
+    lines = [
+        [
+            name,
+            f"{seconds:.3f}",
+            f"{60_000 // row['batch'] * row['batch'] / seconds:,.0f}",
+            f"{row['speed_up'][name]:.2f}×",
+            f"{row['accuracy'][name]:.2%}",
+        ]
+        for name, seconds in row["seconds"].items()
+    ]
+    headings = ["contender", "seconds", "pictures a second", "Striate is", "test accuracy"]
+    trials = "; ".join(f"{name} {seconds:.2f} s" for name, seconds in row["trials"].items())
+    versions = ", ".join(
+        sorted(
+            {
+                f"{k} {v}"
+                for about in row["peers"].values()
+                for k, v in about.items()
+                if k in ("keras", "torch")
+            }
+        )
+    )
+    said = f"Medians of {row['rounds']} interleaved rounds; speed-ups are medians of the rounds' ratios. Peers: {versions}."
+    return [
+        "\n## LeNet epoch on MNIST, batch 128\n",
+        table(headings, lines),
+        said,
+        f"\nVariants tried first: {trials}.",
+        where(rows),
+    ]
+
+
+def kill_part() -> list[str]:
+    """The newest hunts."""
+    rows = read_results("kill_resume")
+    headings = [
+        "set",
+        "model",
+        "kills",
+        "while writing",
+        "runs finished",
+        "broken",
+        "different",
+        "date",
+        "commit",
+    ]
+    lines = [
+        [
+            row["set"],
+            f"`{row['model']}`",
+            *(str(row[k]) for k in ("kills", "while_writing", "finished", "broken", "different")),
+            row["date"][:10],
+            row["commit"],
+        ]
+        for row in rows[-6:]
+    ]
+    return ["\n## Kill and resume\n", table(headings, lines)] if rows else []
+
+
+def newest_group(rows: list[Row], name: str, model: str) -> list[Row]:
+    """The newest row of each seed, of the newest commit that measured this set and model."""
+    chosen = [row for row in rows if (row["set"], row["model"]) == (name, model)]
+    by_seed = {row["seed"]: row for row in chosen if row["commit"] == chosen[-1]["commit"]}
+    return [by_seed[seed] for seed in sorted(by_seed)]
+
+
+def table(headings: list[str], lines: list[list[str]]) -> str:
+    """A Markdown table."""
+    rows = [headings, ["---"] * len(headings), *lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def where(rows: list[Row]) -> str:
+    """The newest row's machine and versions, in a line."""
+    row = rows[-1]
+    versions = f"Python {row['python']}, torch {row['torch']}"
+    return f"\n{row['machine']}, {row['cores']} cores, {row['threads']} threads, {versions}; {row['date'][:10]}, {row['commit']}.\n"
+
+
+if __name__ == "__main__":
+    main()
