@@ -21,13 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from striate.data.decode import EXTENSIONS
-from striate.data.naming import SPLITS, natural_key, shown, split_of
+from striate.data.naming import SPLITS, listed, natural_key, shown, split_of
 from striate.data.source import Source
 from striate.errors import DataError
 
 LAYOUTS = "CLASS/picture.jpg for every class, or train/CLASS/picture.jpg with test/CLASS/picture.jpg"
 _LITTER = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "@eadir"})
-_MOST_NAMED = 5
 
 
 def open_folder(path: Path, source: str) -> Source:
@@ -218,9 +217,8 @@ def _check_filled(reader: _Reader, folders: list[Path], found: list[list[Path]])
             f"{shown(reader.root)}: no pictures in its folders; wanted {LAYOUTS}, ending in {_endings()}"
         )
     if empty:
-        more = f" and {len(empty) - _MOST_NAMED} more" if len(empty) > _MOST_NAMED else ""
         raise DataError(
-            f"{shown(reader.root)}: no pictures in class folder {', '.join(empty[:_MOST_NAMED])}{more}; fill it or "
+            f"{shown(reader.root)}: no pictures in class folder {listed(empty)}; fill it or "
             f"remove it (picture files end in {_endings()})"
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 SPLITS = ("train", "val", "test")
@@ -54,6 +55,16 @@ def _escaped(character: str) -> str:
     if unicodedata.category(character) in _ESCAPED_CATEGORIES or character in _REORDERING:
         return character.encode("unicode_escape").decode("ascii")
     return character
+
+
+def listed(items: Sequence[str], most: int = 5) -> str:
+    """The first few of ``items``, and how many more there are.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(items) - most:,} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
 
 
 def natural_key(name: str) -> tuple[object, ...]:

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.data.naming import SPLITS, shown
+from striate.data.naming import SPLITS, listed, shown
 from striate.errors import DataError
-
-_MOST_NAMED = 5
 
 _Unit = tuple[list[int], tuple[tuple[int, int], ...]]  # positions; (label, how many) of them
 
@@ -152,7 +150,7 @@ def _check_present(
     ]
     if missing:
         raise DataError(
-            f"class missing from a split: {_listed(missing)}; give every class a picture in each split, or remove it"
+            f"class missing from a split: {listed(missing)}; give every class a picture in each split, or remove it"
         )
 
 
@@ -165,10 +163,5 @@ def _check_enough(draw: _Draw, names: Sequence[str], shares: Sequence[str]) -> N
     ]
     if few:
         raise DataError(
-            f"too few pictures: class {_listed(few)}; at least {len(shares)} are needed, for {', '.join(shares)}"
+            f"too few pictures: class {listed(few)}; at least {len(shares)} are needed, for {', '.join(shares)}"
         )
-
-
-def _listed(items: Sequence[str]) -> str:
-    more = f" and {len(items) - _MOST_NAMED} more" if len(items) > _MOST_NAMED else ""
-    return ", ".join(items[:_MOST_NAMED]) + more
