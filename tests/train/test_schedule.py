@@ -23,9 +23,6 @@ def test_durations(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "s", "-5s", "0", "0s", "1d", "1e3", "10 m s", "nan", "inf", "٣s"])
 def test_what_is_no_duration(text):
-    if text == "٣s":  # Unicode digits are digits to Python; a number is a number
-        assert parse_duration(text) == 3
-        return
     with pytest.raises(UsageError, match="60s, 10m or 1h"):
         parse_duration(text)
 

@@ -20,7 +20,7 @@ def parse_duration(text: str) -> float:
     >>> parse_duration("1.5m")
     90.0
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([smh]?)\s*", text)
     if not match or float(match[1]) == 0:
         raise UsageError(f"budget {text!r}: wanted a positive time such as 60s, 10m or 1h")
     return float(match[1]) * _UNITS[match[2]]

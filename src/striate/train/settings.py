@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -88,17 +89,14 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
+    match = re.fullmatch(r"cpu|cuda(?::([0-9]+))?", name)
+    if not match:
         raise UsageError(f"device {name!r}: wanted auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if name != "cpu" and int(match[1] or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"device {name!r}: this machine shows {torch.cuda.device_count()} GPUs to PyTorch; use cpu"
         )
-    return device
+    return torch.device(name)
 
 
 def _first(value: T | None, default: T) -> T:
