@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
@@ -52,8 +53,8 @@ def get(named: NamedSet, local: Callable[[Path], None], folder: Path) -> bool:
     print(f"{named.name}:")
     try:
         local(folder)
-    except (StriateError, tarfile.TarError, OSError, EOFError) as error:
-        print(f"  {error}; trying the public mirrors")
+    except (StriateError, tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        print(f"  {error}; trying the public mirrors", flush=True)
         try:
             download(named, folder, Lines())
         except StriateError as failure:
