@@ -40,10 +40,10 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (
             OSError(errno.ENOSPC, "No space left on device", "runs/x/model.json"),
             1,
-            "no space left .*runs/x/model.json",
+            "no space left on the disk of runs/x/model.json: free",
         ),
-        (OSError(errno.ENOSPC, "No space left on device"), 1, "no space left to write a file: .*--out"),
-        (OSError(errno.EFBIG, "File too large", "x"), 1, "no space left to write x: "),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "no space left on the disk: .*--out"),
+        (OSError(errno.EFBIG, "File too large", "x"), 1, "no space left on the disk of x: "),
         (PermissionError(errno.EACCES, "Permission denied", "/root/x"), 1, "no permission for /root/x: "),
         (
             OSError(errno.EROFS, "Read-only file system", "/ro/x"),

@@ -6,6 +6,7 @@ are what the verbs share. Neither imports torch before a verb runs, so ``striate
 
 from __future__ import annotations
 
+import io
 import os
 import pkgutil
 import sys
@@ -66,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments = sys.argv[1:]
         _quiet_libraries()
         sys.path.append("")  # a network of the user's own may lie in the current folder
-    for stream in (sys.stdout, sys.stderr):
-        _never_fail_to_print(stream)
+    for name in ("stdout", "stderr"):
+        _make_printable(name)
     try:
         code = _run(list(arguments))
         sys.stdout.flush()
@@ -89,14 +90,21 @@ def _run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", "-V", is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(f"striate {__version__}")
         raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Flags of ``striate`` itself."""
 
 
 def _quiet_libraries() -> None:
@@ -108,8 +116,11 @@ def _quiet_libraries() -> None:
         os.environ.setdefault("PYTHONWARNINGS", "ignore")  # for worker processes
 
 
-def _never_fail_to_print(stream: Any) -> None:
-    """File names need not be UTF-8, and terminals need not be able to show every name."""
-    if hasattr(stream, "reconfigure"):
+def _make_printable(name: str) -> None:
+    """File names need not be UTF-8, not every terminal shows every letter, and a stream may be closed."""
+    stream: Any = getattr(sys, name)
+    if stream is None:
+        setattr(sys, name, io.StringIO())
+    elif hasattr(stream, "reconfigure"):
         utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
         stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")

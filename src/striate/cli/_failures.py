@@ -34,8 +34,9 @@ def report(error: BaseException, arguments: Sequence[str]) -> int:
     error = cause(error)
     if debugging() and not isinstance(error, KeyboardInterrupt):
         traceback.print_exception(error)
-    if isinstance(error, BrokenPipeError):
+    if not _can_print():
         _forget_stdout()
+    if isinstance(error, BrokenPipeError):
         return FAILURE
     if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help page
         print(error)
@@ -97,7 +98,7 @@ def _operating_system(error: BaseException, number: int) -> str:
     where = path or "a file"
     if number in NO_SPACE:
         return (
-            f"no space left to write {where}: free some, or choose another disk "
+            f"no space left on the disk{f' of {path}' if path else ''}: free some, or choose another "
             "(--out for results, STRIATE_CACHE for decoded pictures)"
         )
     if number == errno.EROFS:
@@ -158,8 +159,16 @@ def _bug(error: BaseException, arguments: Sequence[str]) -> str:
     return f"{summary}; this is a bug in Striate: please report it with the file {file.name}"
 
 
+def _can_print() -> bool:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
+
+
 def _forget_stdout() -> None:
-    """Nobody reads the pipe any more: let the interpreter's last flush go nowhere."""
+    """Nobody reads the pipe any more, or the disk is full: let the interpreter's last flush go nowhere."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):  # not a real file, as under a test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -26,8 +27,8 @@ def register(app: typer.Typer) -> None:
 def evaluate(flags: dict[str, Any], run: Run, as_json: Json = False, quiet: Quiet = False) -> None:
     """Judge a finished run on labelled pictures.
 
-    Uses the test split, if SOURCE has one or the run made one of it; all pictures otherwise. Classes are
-    matched by name.
+    Uses the test split, if SOURCE declares one, and otherwise all pictures that the run was not trained
+    on. Classes are matched by name.
 
     Examples
       striate evaluate runs/cnn-digits-20260101-120000 digits
@@ -45,7 +46,8 @@ def evaluate(flags: dict[str, Any], run: Run, as_json: Json = False, quiet: Quie
     model = load_model(run)
     chosen = settings(_schema(), {**_split_of(run), **flags})
     with watch(quiet) as monitor:
-        pictures = load_evaluation_set(chosen, model.classes, model.preprocessing, monitor)
+        seen = _seen_by(run)
+        pictures = load_evaluation_set(chosen, model.classes, model.preprocessing, monitor, seen)
         monitor.begin(f"asking {model.learner.name}", len(pictures))
         answers = probabilities(model.learner, pictures.pixels, len(model.classes))
         monitor.advance(len(pictures))
@@ -66,3 +68,14 @@ def _split_of(run: Path) -> dict[str, Any]:
     path = run / "config.yaml"
     saved = read_yaml(path) if path.is_file() else {}
     return {key: saved[key] for key in SPLIT if key in saved}
+
+
+def _seen_by(run: Path) -> list[str] | None:
+    """Hashes of the pictures that the run was trained or tuned on; a comparison keeps them for its learners."""
+    for folder in (run, run.parent):
+        try:
+            seen: list[str] = json.loads((folder / "splits.json").read_bytes())["seen"]
+            return seen
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None

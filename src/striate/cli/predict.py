@@ -15,6 +15,9 @@ from striate.cli.progress import watch
 from striate.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from striate.cli._tables import Prediction
     from striate.train.monitor import Monitor
     from striate.train.run_folder import SavedModel
@@ -63,7 +66,8 @@ def predict(
     bad: list[tuple[str, str]] = []
     with watch(quiet) as monitor:
         monitor.begin(f"asking {model.learner.name}", len(files))
-        predictions = list(_classify(model, files, bad, monitor))
+        batches = _batches(files, model, bad, monitor)
+        predictions = [prediction for batch in batches for prediction in _classify(model, batch)]
         monitor.end()
     if out:
         tables.write(out, predictions, bad, run)
@@ -134,29 +138,36 @@ def _in_folder(folder: Path) -> list[Path]:
     return files
 
 
-def _classify(
-    model: SavedModel, files: list[Path], bad: list[tuple[str, str]], monitor: Monitor
-) -> Iterator[Prediction]:
-    """Predictions in the order of ``files``; what cannot be read goes to ``bad`` with the reason."""
+def _batches(
+    files: list[Path], model: SavedModel, bad: list[tuple[str, str]], monitor: Monitor
+) -> Iterator[dict[str, NDArray[np.uint8]]]:
+    """Decoded pictures by path, in order; what cannot be read goes to ``bad`` with the reason."""
+    from striate.data.load import decode_files
+
+    batch: dict[str, NDArray[np.uint8]] = {}
+    for done, (path, decoded) in enumerate(decode_files(files, model.preprocessing), start=1):
+        if isinstance(decoded, Exception):
+            bad.append((str(path), str(decoded)))
+        else:
+            batch[str(path)] = decoded
+        if len(batch) == BATCH:
+            yield batch
+            batch = {}
+        monitor.advance(done)
+    if batch:
+        yield batch
+
+
+def _classify(model: SavedModel, batch: dict[str, NDArray[np.uint8]]) -> Iterator[Prediction]:
+    """One prediction per picture."""
     import numpy as np
     import torch
 
     from striate.cli._tables import Prediction
-    from striate.data.load import decode_files
     from striate.verdict.measure import probabilities
 
-    for start in range(0, len(files), BATCH):
-        names, pictures = [], []
-        for path, decoded in decode_files(files[start : start + BATCH], model.preprocessing):
-            if isinstance(decoded, Exception):
-                bad.append((str(path), str(decoded)))
-            else:
-                names.append(str(path))
-                pictures.append(decoded)
-        if pictures:
-            answers = probabilities(model.learner, torch.from_numpy(np.stack(pictures)), len(model.classes))
-            best = answers.topk(2)
-            for name, chances, labels in zip(names, best.values.tolist(), best.indices.tolist(), strict=True):
-                first, second = (model.classes[label] for label in labels)
-                yield Prediction(name, first, chances[0], second, chances[1])
-        monitor.advance(min(start + BATCH, len(files)))
+    pixels = torch.from_numpy(np.stack(list(batch.values())))
+    best = probabilities(model.learner, pixels, len(model.classes)).topk(2)
+    for path, chances, labels in zip(batch, best.values.tolist(), best.indices.tolist(), strict=True):
+        first, second = (model.classes[label] for label in labels)
+        yield Prediction(path, first, chances[0], second, chances[1])
