@@ -95,6 +95,7 @@ def test_the_folder_holds_everything(whole: tuple[Comparison, Path, list[str]]) 
         assert row.folder is not None
         answers = saved[f"probabilities/{row.name}"]
         assert int((answers.argmax(1) == saved["labels"]).sum()) == row.correct
+        assert json.loads((folder / row.folder / "splits.json").read_text()) == splits
         model = load_model(folder / row.folder)
         assert torch.equal(model.learner.predict(dataset.test.pixels), answers)
         assert model.info["scores"]["test"]["correct"] == row.correct

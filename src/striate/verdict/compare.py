@@ -94,6 +94,7 @@ class _Run:
         self.dataset = dataset
         self.folder = folder
         self.monitor = monitor
+        self.splits = split_names(dataset)
         self.rows: dict[str, LearnerResult] = {}
         self.answers: dict[str, torch.Tensor] = {}
         self.provenance = provenance(config, dataset.data_hash)
@@ -103,7 +104,7 @@ class _Run:
     def start(self) -> None:
         """Write what is known before any training."""
         self.folder.write_config(self.config)
-        self.folder.write_json("splits.json", split_names(self.dataset))
+        self.folder.write_json("splits.json", self.splits)
         self.save()
 
     def read_back(self) -> None:
@@ -183,6 +184,7 @@ class _Run:
 
     def _fit(self, learner: Learner, folder: RunFolder) -> FitReport:
         folder.path.mkdir(exist_ok=True)
+        folder.write_json("splits.json", self.splits)  # so that it is a run folder like any other
         shared = self.config.model_dump(exclude={"models", "shift", "shuffle"})
         config = TrainConfig(**{**shared, "model": learner.name, "out": folder.path})
         folder.write_config(config)
