@@ -21,9 +21,11 @@ Training, prediction and serving all call :func:`decode`, so they see the same b
 from __future__ import annotations
 
 import io
+import stat
 import struct
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import simplejpeg
@@ -40,6 +42,9 @@ DECODER_VERSION = 1
 
 MAX_PIXELS = 50_000_000
 """Larger pictures are refused from the header (Pillow only warns up to 179 million)."""
+
+LARGEST_FILE = 512_000_000
+"""Bytes; :data:`MAX_PIXELS` of 16-bit colour and alpha take 400 million uncompressed."""
 
 MAX_JPEG_SCANS = 500
 """A progressive JPEG of more scans is refused: each costs a pass over the whole picture."""
@@ -61,6 +66,7 @@ __all__ = [
     "decode",
     "decode_with_info",
     "probe",
+    "read_file",
 ]
 
 _TURN = {
@@ -102,6 +108,25 @@ def probe(data: bytes) -> PictureInfo:
     """
     with STRICT:
         return _info(_open(data), data)
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a picture file.
+
+    Raises:
+        UnreadablePictureError: it cannot be opened, is not a regular file, or is absurdly large.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadablePictureError("not a regular file")
+        if status.st_size > LARGEST_FILE:
+            raise UnreadablePictureError(
+                f"{status.st_size / 1e6:,.0f} MB, more than the {LARGEST_FILE / 1e6:.0f} MB that are read"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadablePictureError(f"cannot be opened: {error.strerror or error}") from None
 
 
 def decode(data: bytes, preprocessing: Preprocessing) -> np.ndarray:

@@ -1,0 +1,173 @@
+"""Finds pictures that are the same, or the same but for re-encoding, rescaling or exposure.
+
+Every picture has a signature: its luma averaged over a grid of 16 x 16 cells. Two pictures are near
+duplicates if their signatures correlate at :data:`ALIKE` or more and their pixels, colours included,
+confirm it. What that finds was measured (``tests/data/test_inspect.py`` repeats the cheap half): JPEG
+at quality 20, 50 and 90, half the size, 15 % more light, 20 % less contrast and added noise are found in
+87 to 100 % of photos, a crop of 1 % in 68 %, mirrored copies never; of MNIST's 70,000 digits, no two
+are taken for copies (their closest pair correlates at 0.997).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+GRID = 16
+ALIKE = 0.998
+"""Least correlation of the signatures of near duplicates."""
+
+_PIXELS_ALIKE = 0.9  # least correlation of all pixels, which tells colours apart
+_CONTRAST_RATIO = 0.6  # least ratio of their contrasts: a grey disc is no copy of a white one
+_FLAT = 4.0  # below this standard deviation of a signature, rounding drowns what is in the picture
+_DIMENSIONS = 12  # principal components that the search tree is built on
+_NEAREST = 4  # partners looked for per picture and split
+_BLOCK = 4096
+
+
+def signatures(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Luma averaged over a grid of cells of equal area; exact, so the same on every machine.
+
+    Args:
+        pixels: uint8 ``(N, C, H, W)``, C of 1 or 3.
+
+    Returns:
+        uint8 ``(N, 256)``.
+
+    >>> signatures(np.full((1, 3, 5, 9), 200, np.uint8))[0, :4].tolist()
+    [200, 200, 200, 200]
+    """
+    count, channels, height, width = pixels.shape
+    rows, columns = _overlaps(height), _overlaps(width)
+    luma = np.array([1000.0] if channels == 1 else [299.0, 587.0, 114.0])
+    result = np.empty((count, GRID * GRID), np.uint8)
+    for start in range(0, count, _BLOCK):
+        # Whole numbers below 2^53 throughout: no order of summation can change them.
+        block = pixels[start : start + _BLOCK].astype(np.float64)
+        summed = rows @ block @ columns.T
+        levels = np.tensordot(summed, luma, axes=(1, 0)) / (1000.0 * height * width)
+        result[start : start + _BLOCK] = np.floor(levels + 0.5).reshape(len(block), -1)
+    return result
+
+
+@cache
+def _overlaps(size: int) -> NDArray[np.float64]:
+    """How much of every pixel lies in every cell, in sixteenths of a pixel, ``(16, size)``."""
+    cell = np.arange(GRID)[:, None] * size
+    pixel = np.arange(size)[None, :] * GRID
+    overlap = np.minimum(cell + size, pixel + GRID) - np.maximum(cell, pixel)
+    return overlap.clip(0).astype(np.float64)
+
+
+def exact_groups(hashes: Sequence[str]) -> list[list[int]]:
+    """Positions of equal hashes, for every hash that occurs more than once; empty hashes are left out.
+
+    >>> exact_groups(["a", "b", "a", "", ""])
+    [[0, 2]]
+    """
+    places: dict[str, list[int]] = {}
+    for position, value in enumerate(hashes):
+        if value:
+            places.setdefault(value, []).append(position)
+    return [group for group in places.values() if len(group) > 1]
+
+
+def near_pairs(
+    marks: NDArray[np.uint8], pixels: NDArray[np.uint8], parts: Sequence[NDArray[np.int64]]
+) -> list[tuple[int, int, float]]:
+    """Pairs of near duplicates, within every part and between any two.
+
+    Of each picture only its few nearest partners in every part are looked at, so that a thousand
+    frames of one scene make thousands of pairs and not half a million.
+
+    Args:
+        marks: signatures of all pictures, uint8 ``(N, 256)``.
+        pixels: all pictures, uint8 ``(N, C, H, W)``; only those of likely pairs are read.
+        parts: disjoint positions, one array per split; exact duplicates within one should be left out.
+
+    Returns:
+        (position, position, correlation of the signatures), most alike first.
+    """
+    from scipy.spatial import cKDTree
+
+    used = np.concatenate([np.asarray(part, np.int64) for part in parts]) if parts else np.empty(0, np.int64)
+    used = used[_standard_deviation(marks[used]) >= _FLAT]
+    if len(used) < 2:
+        return []
+    points = np.zeros((len(marks), _DIMENSIONS), np.float32)
+    points[used] = _project(marks[used])
+    inside = [part[np.isin(part, used)] for part in parts]
+    trees = [cKDTree(points[part]) for part in inside]
+    radius = float(np.sqrt(2 - 2 * ALIKE)) + 1e-5  # between unit vectors; projecting only brings them nearer
+    found: set[tuple[int, int]] = set()
+    for i, tree in enumerate(trees):
+        for asking in inside[i:]:
+            found |= _neighbours(tree, inside[i], points, asking, radius)
+    return _confirmed(sorted(found), marks, pixels)
+
+
+def _neighbours(
+    tree: object,
+    members: NDArray[np.int64],
+    points: NDArray[np.float32],
+    asking: NDArray[np.int64],
+    radius: float,
+) -> set[tuple[int, int]]:
+    if not len(members) or not len(asking):
+        return set()
+    _, nearest = tree.query(points[asking], k=_NEAREST + 1, distance_upper_bound=radius, workers=-1)  # type: ignore[attr-defined]
+    row, column = np.nonzero(nearest < len(members))
+    first, second = asking[row], members[nearest[row, column]]
+    pairs = np.sort(np.stack([first, second], axis=1)[first != second], axis=1)
+    return set(map(tuple, pairs.tolist()))
+
+
+def _confirmed(
+    pairs: list[tuple[int, int]], marks: NDArray[np.uint8], pixels: NDArray[np.uint8]
+) -> list[tuple[int, int, float]]:
+    """The candidates whose whole signatures and pixels agree."""
+    result = []
+    for start in range(0, len(pairs), _BLOCK):
+        block = np.array(pairs[start : start + _BLOCK])
+        first, second = (_standardised(marks[block[:, side]]) for side in (0, 1))
+        likeness = (first * second).sum(axis=1)
+        for (one, other), value in zip(
+            block[likeness >= ALIKE].tolist(), likeness[likeness >= ALIKE], strict=True
+        ):
+            if _same_picture(pixels[one], pixels[other]):
+                result.append((one, other, float(value)))
+    return sorted(result, key=lambda pair: (-pair[2], pair[0], pair[1]))
+
+
+def _same_picture(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    first, second = (p.astype(np.float64) - p.mean() for p in (one, other))
+    lengths = sorted((float(np.linalg.norm(first)), float(np.linalg.norm(second))))
+    agreement = float((first * second).sum())
+    return lengths[0] >= _CONTRAST_RATIO * lengths[1] and agreement >= _PIXELS_ALIKE * lengths[0] * lengths[1]
+
+
+def _project(marks: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Standardised signatures on their principal components, ``(N, 12)``."""
+    spread = sum((block.T @ block for block in _blocks(marks)), np.zeros((GRID * GRID, GRID * GRID)))
+    axes = np.linalg.eigh(spread)[1][:, -_DIMENSIONS:]
+    return np.concatenate([(block @ axes).astype(np.float32) for block in _blocks(marks)])
+
+
+def _blocks(marks: NDArray[np.uint8]) -> Iterator[NDArray[np.float64]]:
+    return (_standardised(marks[start : start + _BLOCK]) for start in range(0, len(marks), _BLOCK))
+
+
+def _standardised(marks: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Zero mean and unit length, so that a dot product is a correlation."""
+    centred: NDArray[np.float64] = marks - marks.mean(axis=1, keepdims=True)
+    centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
+    return centred
+
+
+def _standard_deviation(marks: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return np.concatenate(
+        [np.empty(0), *(marks[s : s + _BLOCK].std(axis=1) for s in range(0, len(marks), _BLOCK))]
+    )
