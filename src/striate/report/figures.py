@@ -1,0 +1,247 @@
+"""The plots of the report: learning curves and the shift experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from striate.report.svg import INK, MUTED, PAPER, SLOTS, inline, settings, slot_colour
+from striate.verdict.results import LearnerResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MARKERS = "osD^vPXp"
+WIDTH, HEIGHT = 400.0, 268.0  # user units; one is about 1.2 pixels on a wide page
+_LABEL_GAP = 14.5
+_LONGEST_LABEL = 14
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: ``label`` stands at its right end; without one it is drawn as a companion."""
+
+    label: str | None
+    slot: int
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A drawn figure with its heading."""
+
+    title: str
+    svg: Markup
+
+
+def learning_curves(learners: Sequence[LearnerResult]) -> list[Panel]:
+    """Accuracy and loss by epoch of every learner that kept a history; empty if none did."""
+    known = [(slot, learner) for slot, learner in enumerate(learners) if learner.history]
+    panels = []
+    for title, quantity, log in (("Accuracy", "accuracy", False), ("Loss (log scale)", "loss", True)):
+        lines = [
+            line
+            for slot, learner in known
+            for line in (
+                _history_line(None, slot, learner.history, f"train_{quantity}"),
+                _history_line(learner.name, slot, learner.history, f"val_{quantity}"),
+            )
+            if line
+        ]
+        if lines:
+            svg = _line_chart(
+                f"curves-{quantity}", lines, "epoch", _sketch(f"{title} by epoch", lines), log=log
+            )
+            panels.append(Panel(title, svg))
+    return panels
+
+
+def shift_panels(learners: Sequence[LearnerResult]) -> list[Panel]:
+    """Accuracy and consistency by offset of every learner that was shifted; empty if none was."""
+    known = [(slot, learner) for slot, learner in enumerate(learners) if learner.shift]
+    panels = []
+    for title, quantity in (("Accuracy", "accuracy"), ("Consistency", "consistency")):
+        lines = [
+            Line(learner.name, slot, learner.shift.offsets, getattr(learner.shift, quantity))
+            for slot, learner in known
+            if learner.shift
+        ]
+        if lines:
+            label = _sketch(f"{title} by offset in pixels", lines)
+            panels.append(
+                Panel(title, _line_chart(f"shift-{quantity}", lines, "offset in pixels", label, floor=0.0))
+            )
+    return panels
+
+
+def legible(name: str) -> str:
+    """A learner's name, short enough for the margin of a plot.
+
+    >>> legible("cnn"), legible("my_package.networks:factory")
+    ('cnn', '…works:factory')
+    """
+    return name if len(name) <= _LONGEST_LABEL else "…" + name[-_LONGEST_LABEL + 1 :]
+
+
+def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """``positions`` moved as little as it takes to lie ``gap`` apart within ``low``…``high``.
+
+    >>> spread([10, 11, 50], 5, 0, 60)
+    [8.0, 13.0, 50.0]
+    """
+    order = sorted(range(len(positions)), key=lambda i: positions[i])
+    blocks: list[list[float]] = []  # [centre, size] of labels that touch
+    for i in order:
+        blocks.append([float(positions[i]), 1])
+        while len(blocks) > 1 and _top(blocks[-2], gap) > blocks[-1][0] - gap * (blocks[-1][1] - 1) / 2 - gap:
+            (centre, size), (next_centre, next_size) = blocks[-2:]
+            total = size + next_size
+            blocks[-2:] = [[(centre * size + next_centre * next_size) / total, total]]
+        half = gap * (blocks[-1][1] - 1) / 2
+        blocks[-1][0] = max(low + half, min(high - half, blocks[-1][0]))
+    placed = [centre + gap * (k - (size - 1) / 2) for centre, size in blocks for k in range(int(size))]
+    result = [0.0] * len(positions)
+    for i, position in zip(order, placed, strict=True):
+        result[i] = position
+    return result
+
+
+def _top(block: list[float], gap: float) -> float:
+    return block[0] + gap * (block[1] - 1) / 2
+
+
+def _history_line(label: str | None, slot: int, history: Sequence[dict[str, Any]], key: str) -> Line | None:
+    points = [(record["epoch"], record[key]) for record in history if record.get(key) is not None]
+    if not points:
+        return None
+    return Line(label, slot, [x for x, _ in points], [y for _, y in points])
+
+
+def _sketch(what: str, lines: Sequence[Line]) -> str:
+    """The figure in words: where each labelled curve starts and ends."""
+    ends = (
+        f"{line.label} from {line.y[0]:.3g} to {line.y[-1]:.3g}, at most {max(line.y):.3g}"
+        for line in lines
+        if line.label
+    )
+    return f"{what}: {'; '.join(ends)}."
+
+
+def _line_chart(
+    name: str,
+    lines: Sequence[Line],
+    x_label: str,
+    label: str,
+    *,
+    log: bool = False,
+    floor: float | None = None,
+) -> Markup:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(settings(name)):
+        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)  # a pixel is a point
+        longest = max((len(legible(line.label)) for line in lines if line.label), default=0)
+        right = 1 - (26 + 6.9 * longest) / WIDTH
+        axes = figure.add_axes((0.115, 0.155, right - 0.115, 0.81))
+        for line in lines:
+            _draw(axes, line)
+        axes.set_xlabel(x_label, labelpad=5)
+        axes.margins(x=0.02)
+        _x_ticks(axes, lines)
+        _y_ticks(axes, log, floor)
+        axes.spines["bottom"].set_color(MUTED)
+        _label_ends(axes, [line for line in lines if line.label])
+        return inline(figure, label)
+
+
+def _draw(axes: Axes, line: Line) -> None:
+    colour = slot_colour(line.slot)
+    if line.label is None:
+        axes.plot(line.x, line.y, color=colour, linewidth=1.2, linestyle=(0, (2.5, 2.5)), alpha=0.8, zorder=2)
+        return
+    axes.plot(
+        line.x,
+        line.y,
+        color=colour,
+        linestyle="-" if line.slot < SLOTS else "--",
+        marker=MARKERS[line.slot % len(MARKERS)],
+        markersize=5.5 if len(line.x) <= 20 else 4,
+        markeredgecolor=PAPER,
+        markeredgewidth=0.8,
+        markevery=max(1, len(line.x) // 12),
+        zorder=3,
+    )
+
+
+def _x_ticks(axes: Axes, lines: Sequence[Line]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+    points = {x for line in lines for x in line.x}
+    if len(points) == 1:  # a single epoch: room on both sides of the lone mark
+        (only,) = points
+        axes.set_xlim(only - 1, only + 1)
+        axes.set_xticks([only])
+
+
+def _y_ticks(axes: Axes, log: bool, floor: float | None) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    if log:
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        steps = (1.0,) if high / low > 300 else (1.0, 2.0, 5.0)
+        axes.yaxis.set_major_locator(LogLocator(subs=steps))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        return
+    low, high = axes.get_ylim()
+    top = min(high, 1.0 + 0.02 * (1.0 - low))
+    axes.set_ylim(low if floor is None else max(floor - 0.02, low), top)
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(_percent_tick(axes)))
+
+
+def _percent_tick(axes: Axes) -> Callable[[float, int | None], str]:
+    def write(value: float, _: int | None) -> str:
+        if value > 1.0 + 1e-9 or value < -1e-9:
+            return ""
+        low, high = axes.get_ylim()
+        return f"{value * 100:.1f}%" if high - low < 0.04 else f"{value * 100:g}%"
+
+    return write
+
+
+def _label_ends(axes: Axes, lines: Sequence[Line]) -> None:
+    """Writes each curve's name beside its end, moved apart where ends meet, with a leader."""
+    if not lines:
+        return
+    box = axes.get_window_extent()
+    ends = [axes.transData.transform((line.x[-1], line.y[-1])) for line in lines]
+    heights = spread([float(y) for _, y in ends], _LABEL_GAP, box.y0 + 2, box.y1 + 2)
+    for line, (x, y), height in zip(lines, ends, heights, strict=True):
+        axes.annotate(
+            legible(line.label or ""),
+            xy=(x, y),
+            xycoords="figure points",
+            xytext=(box.x1 + 16, height),
+            textcoords="figure points",
+            va="center_baseline",
+            ha="left",
+            color=INK,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": slot_colour(line.slot),
+                "linewidth": 1,
+                "shrinkA": 2,
+                "shrinkB": 5,
+                "relpos": (0, 0.5),
+                "alpha": 0.75,
+            },
+        )
