@@ -170,7 +170,7 @@ def _open(data: bytes) -> ImageFile.ImageFile:
     """The picture with its header read and its size checked; no pixel is decoded yet."""
     name = sniff(data)
     if name not in FORMATS:
-        raise UnreadablePictureError(f"{name}; wanted {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+        raise UnreadablePictureError(name)
     if name == "WEBP":
         _check_size(*_webp_size(data))  # its decoder takes the memory when it is opened
     try:

@@ -229,7 +229,7 @@ def _decode_files(
                 marks[record.index] = mark
                 records.append(record)
                 digests.append(digest)
-                if len(records) % _CHUNK == 0:
+                if len(records) % _CHUNK == 0 or len(records) == len(paths):
                     monitor.advance(len(records))
         finally:
             monitor.end()
