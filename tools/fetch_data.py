@@ -21,7 +21,8 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
-from striate.data.named import FASHION_MNIST, MNIST, NamedSet, data_folder, download, keep, read_verified
+from striate.data.catalogue import FASHION_MNIST, MNIST, NamedSet
+from striate.data.named import data_folder, download, keep, read_verified
 from striate.errors import DataError, StriateError
 from striate.train.monitor import Monitor
 

@@ -17,7 +17,7 @@ from types import ModuleType
 
 import pytest
 
-from striate.data.named import FASHION_MNIST, MNIST, NamedSet, RawFile
+from striate.data.catalogue import FASHION_MNIST, MNIST, NamedSet, RawFile
 from striate.errors import DataError, StriateError
 
 TOOL = Path(__file__).parents[2] / "tools" / "fetch_data.py"

@@ -15,20 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from striate.data import named as module
+from striate.data.catalogue import FASHION_MNIST, MNIST, NAMES, SETS, NamedSet, RawFile, named_set
 from striate.data.idx import read_idx
 from striate.data.named import (
-    FASHION_MNIST,
-    MNIST,
-    NAMES,
-    SETS,
-    NamedSet,
-    RawFile,
     data_folder,
     download,
     find,
     keep,
-    named_set,
     open_named,
 )
 from striate.data.source import Source, open_source
@@ -434,4 +427,4 @@ def test_the_real_sets_are_whole(named: NamedSet) -> None:
 
 
 def test_every_name_is_known() -> None:
-    assert NAMES == ("digits", "mnist", "fashion-mnist") and set(module.SETS) == set(NAMES[1:])
+    assert NAMES == ("digits", "mnist", "fashion-mnist") and set(SETS) == set(NAMES[1:])

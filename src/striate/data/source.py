@@ -70,7 +70,8 @@ def open_source(config: DataConfig, monitor: Monitor | None = None) -> Source:
         UsageError: no such set, file or folder, or a file of a kind that is not read.
         DataError: it is there and is not labelled pictures.
     """
-    from striate.data.named import named_set, open_named
+    from striate.data.catalogue import named_set
+    from striate.data.named import open_named
 
     if not config.source.strip():
         raise UsageError("no source given; wanted a named set, a folder, an IDX file or a table")
@@ -93,8 +94,8 @@ def open_source(config: DataConfig, monitor: Monitor | None = None) -> Source:
 
 def _kind(path: Path, source: str) -> Literal["folder", "idx", "table"]:
     """What lies at a path."""
+    from striate.data.catalogue import NAMES
     from striate.data.idx import has_idx, is_idx
-    from striate.data.named import NAMES
     from striate.data.table import SUFFIXES
 
     try:
