@@ -184,11 +184,6 @@ def test_a_budget_sets_the_length_and_a_resumed_run_keeps_it(digits, tmp_path):
     assert report.settings["steps"] == planned
 
 
-def test_epochs_are_the_most_that_a_budget_allows(digits):
-    _, report = fit("mlp", digits, budget="1h", epochs=2)
-    assert report.epochs == 2
-
-
 def test_bfloat16_learns_too(digits):
     learner, report = fit("cnn", digits, epochs=4, precision="bfloat16")
     assert report.settings["precision"] == "bfloat16"
