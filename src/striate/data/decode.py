@@ -49,6 +49,9 @@ LARGEST_FILE = 512_000_000
 MAX_JPEG_SCANS = 500
 """A progressive JPEG of more scans is refused: each costs a pass over the whole picture."""
 
+NO_MEMORY = "not enough memory"
+"""How the one reason begins that is not the file's fault, and so is never cached."""
+
 _ENDINGS = (
     ("jpg", "jpeg", "jpe", "jfif"),
     ("png", "apng", "webp", "gif", "bmp", "dib", "tif", "tiff"),
@@ -154,8 +157,7 @@ def decode_with_info(data: bytes, preprocessing: Preprocessing) -> tuple[np.ndar
         except UnreadablePictureError:
             raise
         except MemoryError:
-            size = f"{info.width} x {info.height} pixels"
-            raise UnreadablePictureError(f"not enough memory to decode {size}") from None
+            raise UnreadablePictureError(f"{NO_MEMORY} for {info.width} x {info.height} pixels") from None
         except Exception as error:  # Pillow's plugins raise nearly anything on hostile bytes
             raise UnreadablePictureError(_damage(info.format, error)) from error
         fitted = fit(picture, info.width, info.height, scale, preprocessing)
@@ -234,8 +236,9 @@ def _orientation(opened: ImageFile.ImageFile, data: bytes) -> int:
 
 
 def _is_grey(opened: ImageFile.ImageFile) -> bool:
-    if opened.mode == "P" and opened.palette is not None and opened.palette.rawmode == "RGB":
-        red, green, blue = (bytes(opened.palette.palette)[i::3] for i in range(3))
+    palette = opened.palette
+    if opened.mode == "P" and palette is not None and (palette.rawmode or palette.mode) == "RGB":
+        red, green, blue = (bytes(palette.palette)[i::3] for i in range(3))
         return red == green == blue
     return (
         opened.mode in ("1", "L", "LA", "La", "I", "F")

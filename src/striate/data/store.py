@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from striate.data.cache import Cache, Entry, cache_folder, content, free_memory, outline
-from striate.data.decode import DECODER_VERSION, decode_with_info, probe, read_file
+from striate.data.decode import DECODER_VERSION, NO_MEMORY, decode_with_info, probe, read_file
 from striate.data.duplicates import GRID, signatures
 from striate.data.fit import fit_pixels
 from striate.data.pictures import Preprocessing
@@ -233,10 +233,12 @@ def _decode_files(
                     monitor.advance(len(records))
         finally:
             monitor.end()
-        if draft:
+        if draft and any(record.error and record.error.startswith(NO_MEMORY) for record in records):
+            cache.discard(draft)
+        elif draft:
             try:
                 draft.write(pixels, marks, _facts(records))
-                draft = cache.publish(draft, f"{start}-{content(digests)}")
+                cache.publish(draft, f"{start}-{content(digests)}")
             except OSError as error:
                 _warn_not_kept(cache, error, monitor)
                 cache.discard(draft)
