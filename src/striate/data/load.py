@@ -85,19 +85,6 @@ def _seen_key(content_hash: str) -> str:
     return content_hash[:16]  # 64 bits tell any number of pictures apart that a run can hold
 
 
-def seen_by(run: Path) -> list[str] | None:
-    """The hashes of the pictures that a run was trained or tuned on, from the ``splits.json`` in its folder
-    or, for a learner of a comparison, in the folder above; ``None`` if there is none to be read."""
-    for folder in (run, run.parent):
-        try:
-            saved = json.loads((folder / "splits.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(saved, dict) and isinstance(saved.get("seen"), list):
-            return [str(key) for key in saved["seen"]]
-    return None
-
-
 def load_evaluation_set(
     config: DataConfig,
     classes: Sequence[str],
@@ -119,7 +106,7 @@ def load_evaluation_set(
         classes: the run's classes; labels of the result index them.
         preprocessing: the run's.
         monitor: is told what is left out.
-        seen: what :func:`seen_by` read from the run's folder.
+        seen: ``"seen"`` of the run's ``splits.json``.
 
     Raises:
         DataError: unreadable pictures (unless ``config.skip_bad``), an unknown class, or nothing left.
