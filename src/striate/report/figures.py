@@ -96,13 +96,12 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> l
     order = sorted(range(len(positions)), key=lambda i: positions[i])
     blocks: list[list[float]] = []  # [centre, size] of labels that touch
     for i in order:
-        blocks.append([float(positions[i]), 1])
-        while len(blocks) > 1 and _top(blocks[-2], gap) > blocks[-1][0] - gap * (blocks[-1][1] - 1) / 2 - gap:
+        blocks.append(_within([float(positions[i]), 1], gap, low, high))
+        while len(blocks) > 1 and _end(blocks[-2], gap, 1) + gap > _end(blocks[-1], gap, -1):
             (centre, size), (next_centre, next_size) = blocks[-2:]
             total = size + next_size
-            blocks[-2:] = [[(centre * size + next_centre * next_size) / total, total]]
-        half = gap * (blocks[-1][1] - 1) / 2
-        blocks[-1][0] = max(low + half, min(high - half, blocks[-1][0]))
+            merged = [(centre * size + next_centre * next_size) / total, total]
+            blocks[-2:] = [_within(merged, gap, low, high)]
     placed = [centre + gap * (k - (size - 1) / 2) for centre, size in blocks for k in range(int(size))]
     result = [0.0] * len(positions)
     for i, position in zip(order, placed, strict=True):
@@ -110,12 +109,19 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> l
     return result
 
 
-def _top(block: list[float], gap: float) -> float:
-    return block[0] + gap * (block[1] - 1) / 2
+def _end(block: list[float], gap: float, side: int) -> float:
+    return block[0] + side * gap * (block[1] - 1) / 2
+
+
+def _within(block: list[float], gap: float, low: float, high: float) -> list[float]:
+    half = gap * (block[1] - 1) / 2
+    return [max(low + half, min(high - half, block[0])), block[1]]
 
 
 def _history_line(label: str | None, slot: int, history: Sequence[dict[str, Any]], key: str) -> Line | None:
     points = [(record["epoch"], record[key]) for record in history if record.get(key) is not None]
+    if key.endswith("loss"):
+        points = [(x, y) for x, y in points if y > 0]  # a loss of 0 has no place on a log scale
     if not points:
         return None
     return Line(label, slot, [x for x, _ in points], [y for _, y in points])

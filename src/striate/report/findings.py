@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,12 @@ from striate.verdict.results import Comparison
 
 SPLITS = ("train", "val", "test")
 NAMES_SHOWN = 30
+_LOOKED_FOR = {
+    ("unreadable",): "Every file can be read.",
+    ("conflicts",): "No picture stands under two classes.",
+    ("leakage", "near_leakage"): "No picture of one split is in another, not even nearly.",
+    ("duplicates",): "No picture is there twice.",
+}
 
 
 @dataclass(frozen=True)
@@ -17,13 +24,13 @@ class Finding:
     """One line of the inspection.
 
     Attributes:
-        good: nothing to worry about.
+        kind: ``"problem"``, ``"warning"``, ``"note"``, or ``"good"``: looked for and not found.
         text: the finding in words.
         details: names of the pictures concerned, at most :data:`NAMES_SHOWN`.
         more: how many details were left out.
     """
 
-    good: bool
+    kind: str
     text: str
     details: tuple[str, ...] = ()
     more: int = 0
@@ -37,7 +44,8 @@ class DataView:
         totals: pictures by split.
         per_class: class name, pictures by split, and their sum.
         largest: the largest such sum.
-        findings: what the inspection found.
+        findings: what the inspection found, the worst first, then what it looked for in vain.
+        sizes: of the files, in words; empty where they are not known.
         fitting: how files became pixels.
     """
 
@@ -45,6 +53,7 @@ class DataView:
     per_class: list[tuple[str, dict[str, int], int]]
     largest: int
     findings: list[Finding]
+    sizes: str
     fitting: str
 
 
@@ -59,13 +68,38 @@ def data_view(comparison: Comparison, dataset: Dataset) -> DataView:
         totals={split: sum(numbers) for split, numbers in counts.items()},
         per_class=per_class,
         largest=max((total for _, _, total in per_class), default=1) or 1,
-        findings=_findings(comparison.findings),
+        findings=[*_told(comparison.findings), *_in_vain(comparison.findings)],
+        sizes=_sizes(comparison.findings),
         fitting=_fitting(comparison.preprocessing),
     )
 
 
-def _findings(found: dict[str, Any]) -> list[Finding]:
-    return []
+def _told(found: dict[str, Any]) -> Iterator[Finding]:
+    for told in found.get("told", ()):
+        text = told["text"]
+        details = tuple(told["details"][:NAMES_SHOWN])
+        yield Finding(
+            told["severity"], f"{text[:1].upper()}{text[1:]}.", details, max(0, told["total"] - len(details))
+        )
+
+
+def _in_vain(found: dict[str, Any]) -> Iterator[Finding]:
+    totals = found.get("totals")
+    if totals is None:
+        return
+    for keys, text in _LOOKED_FOR.items():
+        if not any(totals.get(key) for key in keys):
+            yield Finding("good", text)
+
+
+def _sizes(found: dict[str, Any]) -> str:
+    width, height = found.get("width"), found.get("height")
+    if not width or not height:
+        return ""
+    if width["min"] == width["max"] and height["min"] == height["max"]:
+        return f"{height['min']}×{width['min']} pixels"
+    spread = [f"{side['min']:,} to {side['max']:,}" for side in (height, width)]
+    return f"{spread[0]} pixels high, {spread[1]} wide"
 
 
 def _fitting(preprocessing: dict[str, Any]) -> str:

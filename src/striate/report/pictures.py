@@ -68,7 +68,7 @@ def encode(picture: Image.Image, lossless: bool) -> str:
     if lossless:
         picture.save(data, "PNG", optimize=True)
     else:
-        picture.save(data, "JPEG", quality=_QUALITY, subsampling=0, optimize=True)
+        picture.save(data, "JPEG", quality=_QUALITY, subsampling=0)  # optimize=True fails on large noisy ones
     kind = "png" if lossless else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode()}"
 

@@ -15,7 +15,8 @@
     const falling = header.getAttribute("aria-sort") === "ascending"
       || (header.getAttribute("aria-sort") === "none" && header.dataset.first === "descending");
     const body = table.tBodies[0];
-    const rows = [...body.rows];
+    const rows = [...body.rows].filter((row) => !row.dataset.last);
+    const last = [...body.rows].filter((row) => row.dataset.last); // a learner that was not judged
     const sign = falling ? -1 : 1;
     rows.sort((a, b) => {
       const [x, y] = [keyOf(a.cells[column]), keyOf(b.cells[column])];
@@ -24,7 +25,7 @@
     });
     for (const other of table.tHead.querySelectorAll("th[aria-sort]")) other.setAttribute("aria-sort", "none");
     header.setAttribute("aria-sort", falling ? "descending" : "ascending");
-    body.append(...rows.filter((row) => !row.dataset.last), ...rows.filter((row) => row.dataset.last));
+    body.append(...rows, ...last);
   };
 
   for (const table of document.querySelectorAll("table.sortable")) {
