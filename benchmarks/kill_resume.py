@@ -27,10 +27,13 @@ from striate.cli import main as striate
 
 MUST_BE_EQUAL = ("model.safetensors", "predictions.safetensors", "splits.json")
 IMPORTED_BEFORE_FORKING = (
-    "striate.train.fit",
-    "striate.cli.train",
-    "striate.report.build",
-    "striate.models.network",
+    "cli.compare",
+    "cli.data",
+    "cli.evaluate",
+    "cli.predict",
+    "cli.train",
+    "models.network",
+    "train.fit",
 )
 SUBSET = 1500
 
@@ -48,7 +51,7 @@ def main() -> None:
     parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args()
     for module in IMPORTED_BEFORE_FORKING:
-        import_module(module)
+        import_module(f"striate.{module}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = "digits" if options.set == "digits" else str(write_subset(folder / "mnist"))

@@ -78,11 +78,12 @@ def _open_folder(config: TrainConfig, dataset: Dataset, resume: Path | None) -> 
     if resume is None:
         folder = RunFolder.create(config.out or default_out(config.model.split(":")[-1], config.source))
         folder.write_config(config.model_copy(update={"out": folder.path}))
+    else:
+        folder = RunFolder.open(resume)
+    if not (folder.path / DATA).exists():  # new, or killed before anything was learned
         folder.write_json("splits.json", split_names(dataset))
         folder.write_json(DATA, {"data_hash": dataset.data_hash, "classes": dataset.classes})
-        return folder
-    folder = RunFolder.open(resume)
-    if folder.read_json(DATA).get("data_hash") != dataset.data_hash:
+    elif folder.read_json(DATA).get("data_hash") != dataset.data_hash:
         raise DataError(
             f"{config.source} is not what it was when {resume} was started: pictures, labels or splits"
             " have changed; start a new run"

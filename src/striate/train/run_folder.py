@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from striate.train.config import DataConfig
 
 MODEL_FORMAT = 1
+LEFTOVER = re.compile(r"\.writable|\..+\.tmp")  # of a run that was killed before it had begun
 
 
 def default_out(verb: str, source: str) -> Path:
@@ -49,7 +50,7 @@ class RunFolder:
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
+            if not all(LEFTOVER.fullmatch(child.name) for child in path.iterdir()):
                 raise UsageError(
                     f"{path} is not empty: choose another --out, or continue it with --resume {path}"
                 )
