@@ -119,3 +119,15 @@ def test_benchmark_page_says_what_the_results_say():
     command = [sys.executable, str(ROOT / "benchmarks" / "report.py"), "--check"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("ci, code", [("true", 1), ("", 0)])
+def test_missing_program_is_an_error_only_in_ci(tmp_path: Path, ci: str, code: int):
+    nobody = tmp_path / "id"
+    nobody.write_text("#!/bin/sh\necho 1000\n")
+    nobody.chmod(0o755)
+    command = ["/bin/bash", str(ROOT / "tools" / "system_deps.sh"), "chromium"]
+    environment = {"PATH": str(tmp_path), "CI": ci}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == code
+    assert done.stderr == "striate: chromium is missing; on Debian or Ubuntu: sudo apt-get install chromium\n"
