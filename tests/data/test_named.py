@@ -277,6 +277,8 @@ def test_a_missing_set_is_downloaded_unpacked_and_kept(
     total = sum(map(len, CONTENT.values()))
     assert log.events[1] == ("begin", "downloading mnist", total, "bytes")
     assert log.events[-2:] == [("advance", total), ("end",)]
+    done = [event[1] for event in log.events if event[0] == "advance"]
+    assert done == sorted(done) and len(done) >= 8
     mirror.asked.clear()
     assert len(opened(tmp_path / "flag")) == 18 and mirror.asked == []
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -185,12 +187,19 @@ def download(named: NamedSet, folder: Path, monitor: Monitor, timeout: tuple[flo
     monitor.message(f"{named.name} is not on this machine: downloading it to {shown(target)}")
     monitor.begin(f"downloading {named.name}", sum(file.size for file in missing), "bytes")
     done = 0
-    for file in missing:
-        _download(named, file, target, timeout)
-        done += file.size
-        monitor.advance(done)
-    monitor.end()
+    try:
+        for file in missing:
+            # What arrives is compressed and counted as if it were not: the bar jumps, but never back.
+            _download(named, file, target, timeout, partial(_advance, monitor, done))
+            done += file.size
+            monitor.advance(done)
+    finally:
+        monitor.end()
     return target
+
+
+def _advance(monitor: Monitor, before: int, some: int) -> None:
+    monitor.advance(before + some)
 
 
 def _is_valid(folder: Path, file: RawFile) -> bool:
@@ -201,7 +210,13 @@ def _is_valid(folder: Path, file: RawFile) -> bool:
     return True
 
 
-def _download(named: NamedSet, file: RawFile, target: Path, timeout: tuple[float, float]) -> None:
+def _download(
+    named: NamedSet,
+    file: RawFile,
+    target: Path,
+    timeout: tuple[float, float],
+    arrived: Callable[[int], None],
+) -> None:
     """One file from the first mirror that gives it."""
     import pooch
     from requests.exceptions import RequestException
@@ -215,7 +230,7 @@ def _download(named: NamedSet, file: RawFile, target: Path, timeout: tuple[float
                 known_hash=f"sha256:{file.sha256}",
                 fname=file.name,
                 path=target,
-                downloader=_Unpacking(file, timeout),
+                downloader=_Unpacking(file, timeout, arrived),
             )
             Path(path).chmod(0o644)  # pooch's are for their owner alone; a data folder may be shared
             return
@@ -234,9 +249,10 @@ def _download(named: NamedSet, file: RawFile, target: Path, timeout: tuple[float
 class _Unpacking:
     """Downloads ``<url>`` for pooch and leaves it unpacked, so that pooch checks the hash of what is kept."""
 
-    def __init__(self, file: RawFile, timeout: tuple[float, float]) -> None:
+    def __init__(self, file: RawFile, timeout: tuple[float, float], arrived: Callable[[int], None]) -> None:
         self.file = file
         self.timeout = timeout
+        self.arrived = arrived
 
     def __call__(self, url: str, output_file: str, pooch: object) -> None:
         from pooch import HTTPDownloader
@@ -244,22 +260,26 @@ class _Unpacking:
         path = Path(output_file)
         with path.open("wb") as packed:
             fetch = HTTPDownloader(chunk_size=_CHUNK, timeout=self.timeout)
-            fetch(url, _Capped(packed, self.file.size + _CHUNK), pooch)
+            fetch(url, _Capped(packed, self.file.size, self.arrived), pooch)
         path.write_bytes(read_bytes(path, self.file.size))
 
 
 class _Capped:
-    """A file to write to that refuses more than ``limit`` bytes: no mirror can fill the disk."""
+    """A file to write a compressed file to: refuses more than twice what that unpacks to, so that no mirror
+    can fill the disk."""
 
-    def __init__(self, file: BinaryIO, limit: int) -> None:
+    def __init__(self, file: BinaryIO, size: int, arrived: Callable[[int], None]) -> None:
         self.file = file
-        self.left = limit
+        self.size = size
+        self.arrived = arrived
+        self.written = 0
 
     def write(self, data: bytes) -> None:
-        self.left -= len(data)
-        if self.left < 0:
+        self.written += len(data)
+        if self.written > 2 * self.size + _CHUNK:
             raise DataError("more bytes than the file has")
         self.file.write(data)
+        self.arrived(min(self.written, self.size))
 
     def flush(self) -> None:
         self.file.flush()
