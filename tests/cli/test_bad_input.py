@@ -55,7 +55,7 @@ def test_one_picture_per_class(striate: Striate, pictures: Path, place: Path):
     for file in pictures.glob("*/*.png"):
         if file.name != "0.png":
             file.unlink()
-    refused(striate("train", "pictures"), DATA, "class 0", "1 picture")
+    refused(striate("train", "pictures"), DATA, "class 0 has 1", "at least 3 are needed")
     assert nothing_left(place)
 
 
@@ -209,13 +209,14 @@ def test_no_network(striate: Striate, place: Path, monkeypatch: pytest.MonkeyPat
         closed = listener.getsockname()[1]
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{closed}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(place / "cache"))
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("NO_PROXY", "")
     start = time.monotonic()
     done = striate("train", "mnist")
     assert time.monotonic() - start < 20
     assert done.code in (FAILURE, DATA), done.err
-    refused(done, done.code, "mnist", "--data-dir")
+    refused(done, done.code, "mnist", "cannot be reached", "make data", str(place / "cache"))
     assert nothing_left(place)
 
 

@@ -90,3 +90,22 @@ def test_what_is_not_given_is_absent():
     verb = SettingsVerb(collect, lambda: Odd)
     verb(source="x", size=None, names=["a, b", "c,"], clean=False, depth=None)
     assert seen == [{"source": "x", "names": ("a", "b", "c"), "clean": False}]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("striate tr", ["train"]),
+        ("striate train digits --ep", ["--epochs"]),
+        ("striate train digits --fit ", ["crop", "pad", "stretch"]),
+        ("striate train digits --channels ", ["1", "3"]),
+    ],
+)
+def test_completion(
+    words: str, expected: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("_STRIATE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+    assert main([]) == 0
+    assert capsys.readouterr().out.split() == expected

@@ -59,6 +59,7 @@ def predict(
     if out:
         check_destination(out, force)
     from striate.cli import _tables as tables
+    from striate.cli._results import writing
     from striate.train.run_folder import load_model
 
     model = load_model(run)
@@ -70,7 +71,8 @@ def predict(
         predictions = [prediction for batch in batches for prediction in _classify(model, batch)]
         monitor.end()
     if out:
-        tables.write(out, predictions, bad, run)
+        with writing(out):
+            tables.write(out, predictions, bad, run)
         print(f"{len(predictions):,} predictions written to {out}", file=sys.stderr)
     if as_json:
         print(tables.as_json(predictions, bad, run))

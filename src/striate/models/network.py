@@ -36,13 +36,18 @@ def load_factory(name: str) -> Callable[..., nn.Module]:
     """
     module_name, _, attribute = name.partition(":")
     try:
-        factory = getattr(importlib.import_module(module_name), attribute)
+        module = importlib.import_module(module_name)
     except ImportError as error:
         raise UsageError(
             f"model {name!r}: cannot import {module_name!r} ({error}); is it on PYTHONPATH?"
         ) from None
-    except AttributeError:
-        raise UsageError(f"model {name!r}: {module_name!r} has no {attribute!r}") from None
+    except Exception as error:  # the module is the user's own code
+        raise UsageError(
+            f"model {name!r}: importing {module_name!r} fails with {type(error).__name__}: {error}"
+        ) from error
+    if not hasattr(module, attribute):
+        raise UsageError(f"model {name!r}: {module_name!r} has no {attribute!r}")
+    factory = getattr(module, attribute)
     if not callable(factory):
         raise UsageError(
             f"model {name!r}: {attribute!r} is a {type(factory).__name__}, wanted a function or class"
