@@ -311,7 +311,7 @@ def _missing(mirror: Mirror) -> None:
 
 
 def _bomb(mirror: Mirror) -> None:
-    mirror.answers[f"{PARTS[0]}.gz"] = gzip.compress(bytes(30_000_000))
+    mirror.answers[f"{PARTS[0]}.gz"] = gzip.compress(bytes(5_000_000))
 
 
 def _endless(mirror: Mirror) -> None:
