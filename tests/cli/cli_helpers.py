@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-QUICK = ("--model", "mlp", "--epochs", "1", "--threads", "2")
+QUICK = ("--model", "mlp", "--epochs", "1", "--threads", "1")
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class TestTrain:
         assert (result.pop("folder"), result.pop("report")) == ("run", "run/report.html")
         comparison = Comparison.from_dict(result)
         assert comparison.learners[0].name == "mlp"
-        assert comparison.to_dict() == json.loads((place / "run" / "comparison.json").read_text())
+        assert comparison == Comparison.from_dict(json.loads((place / "run" / "comparison.json").read_text()))
 
     def test_settings_file_and_flags(self, striate: Striate, place: Path):
         Path("run.yaml").write_text("source: digits\nmodel: mlp\nepochs: 3\nseed: 5\nbatch-size: 64\n")
