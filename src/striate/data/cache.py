@@ -168,7 +168,7 @@ class Cache:
         return Entry(final, entry.shape)
 
     def discard(self, entry: Entry) -> None:
-        """Forget an entry in the making."""
+        """Remove an entry, in the making or not."""
         shutil.rmtree(entry.folder, ignore_errors=True)
 
     def _sweep(self) -> None:

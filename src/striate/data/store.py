@@ -134,7 +134,10 @@ def decode_all(
         key = f"{start}-{content(list(_in_order(_digest, paths, threads)))}"
         entry = cache.find(key, shape)
         if entry:
-            return _from_entry(entry)
+            try:
+                return _from_entry(entry)
+            except (OSError, ValueError, LookupError, TypeError, AttributeError):
+                cache.discard(entry)  # damaged, or removed by another process at this moment
     return _decode_files(paths, preprocessing, cache, start, monitor, threads)
 
 
