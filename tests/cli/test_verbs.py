@@ -198,6 +198,13 @@ class TestPredict:
         assert striate("predict", finished_run, "pictures/class 0", "--out", out, "--force").code == 0
         assert Path(out).read_bytes() != content
 
+    def test_parquet_without_pyarrow_is_refused_before_the_work(
+        self, striate: Striate, finished_run: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+        done = striate("predict", finished_run, "none", "--out", "x.parquet")
+        assert done.code == 2 and "pip install 'striate[parquet]'" in done.err
+
     def test_paths_that_are_missing_or_hold_nothing(self, striate: Striate, place: Path, finished_run: Path):
         (place / "empty").mkdir()
         done = striate("predict", finished_run, "empty")
@@ -242,6 +249,20 @@ def test_ctrl_c_saves_and_says_how_to_go_on(place: Path):
     assert "Traceback" not in err and "--resume run" in err.splitlines()[-1]
     running.stderr.close()
     running.stdout.close()
+
+
+def test_a_network_in_the_current_folder(place: Path):
+    Path("mine.py").write_text(
+        "import torch\n\n"
+        "def net(in_channels, image_size, num_classes):\n"
+        "    size = in_channels * image_size[0] * image_size[1]\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(size, num_classes))\n"
+    )
+    flags = ("--model", "mine:net", "--epochs", "1", "--dry-run", "--json", "--quiet")
+    done = process("train", "digits", *flags, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = done.communicate()
+    assert done.returncode == 0, err
+    assert json.loads(out)["models"][0]["parameters"] == 650
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"]])

@@ -88,13 +88,15 @@ def check_destination(out: Path, force: bool) -> None:
     """Find out before the work whether ``out`` can be written.
 
     Raises:
-        UsageError: its ending is not known, it exists and ``force`` is not given, or its folder is
+        UsageError: its ending is not known or needs pyarrow, it exists and ``force`` is not given, or its folder is
             not there or not writable.
     """
-    from striate.cli._tables import FORMATS
+    from striate.cli._tables import FORMATS, import_pyarrow
 
     if out.suffix.lower() not in FORMATS:
         raise UsageError(f"--out {out}: wanted a name that ends in {', '.join(FORMATS)}")
+    if out.suffix.lower() == ".parquet":
+        import_pyarrow()
     if out.is_dir():
         raise UsageError(f"--out {out}: is a folder; name a file in it")
     if out.exists() and not force:
