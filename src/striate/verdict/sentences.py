@@ -114,11 +114,11 @@ def _choice(rows: list[LearnerResult], recommended: LearnerResult, guess: Guess,
 
 
 def _within_noise(tied: list[LearnerResult]) -> str:
-    least = p_value(min(row.p_value if row.p_value is not None else 1.0 for row in tied))
+    least = min(row.p_value if row.p_value is not None else 1.0 for row in tied)
+    relation = p_value(least) if least >= 1 or len(tied) == 1 else p_value(least).replace("=", "≥")
     names = listing([row.name for row in tied])
-    if len(tied) == 1:
-        return f"The difference to {names} is within the noise ({least})"
-    return f"The differences to {names} are within the noise ({least.replace('=', '≥')})"
+    differences = "The difference to {} is" if len(tied) == 1 else "The differences to {} are"
+    return f"{differences.format(names)} within the noise ({relation})"
 
 
 def _time(recommended: LearnerResult, winner: LearnerResult) -> str:
