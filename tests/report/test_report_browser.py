@@ -254,8 +254,10 @@ def test_figures_follow_the_colour_scheme(visit: Opener, digits_report: Path):
 
 
 def test_prints_the_chosen_learner(visit: Opener, digits_report: Path):
-    page = visit(digits_report)
+    page = visit(digits_report, width=703, color_scheme="dark")  # A4 without its margins
     page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 703
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.locator(".panel:visible").count() == 1
     assert not page.locator(".contents").is_visible()
     assert page.evaluate("getComputedStyle(document.querySelector('.scroll')).overflowX") == "visible"

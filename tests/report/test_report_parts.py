@@ -311,7 +311,7 @@ def test_command_repeats_what_was_set():
 
 def palette(scheme: str) -> dict[str, tuple[float, float, float]]:
     css = files("striate.report").joinpath("report.css").read_text("utf-8")
-    light, dark = css.split("@media (prefers-color-scheme: dark)")[:2]
+    light, dark = css.split("@media screen and (prefers-color-scheme: dark)")[:2]
     chosen = light if scheme == "light" else dark[: dark.index("* {")]
     found = re.findall(r"--([\w-]+): #([0-9a-f]{6});", chosen)
     return {name: tuple(int(c[i : i + 2], 16) / 255 for i in (0, 2, 4)) for name, c in found}
