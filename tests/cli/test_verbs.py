@@ -84,7 +84,7 @@ class TestDryRun:
         assert done.err == ""
         assert not (place / "runs").exists()
         assert "source: digits" in done.out
-        assert "10 classes, 8×8 pixels, 1 channel" in done.out
+        assert "of 10 classes, 8×8 pixels in grey" in done.out
         lines = {
             line.split()[0]: line.split()[1:] for line in done.out.splitlines() if len(line.split()) == 3
         }

@@ -109,7 +109,7 @@ def preview(config: LearnConfig, models: Sequence[str], as_json: bool, quiet: bo
     channels, height, width = dataset.preprocessing.shape
     told = ", ".join(f"{number:,} {name}" for name, number in counts.items())
     print(
-        f"{told} pictures of {len(dataset.classes)} classes, {width}×{height} pixels, {channels} channels\n"
+        f"{told} pictures of {len(dataset.classes)} classes, {width}×{height} pixels in {'grey' if channels == 1 else 'colour'}\n"
     )
     print_columns(
         [("model", "parameters", "MACs"), *(_plan_line(plan) for plan in plans if "reason" not in plan)]
