@@ -47,10 +47,9 @@ def work(monitor: WatchedMonitor) -> None:
         monitor.begin("reading", 10)
         monitor.advance(10)
         monitor.end()
+        monitor.begin("failed", 3, "files")
+        monitor.advance(2)
         monitor.begin("training", 200)
-        monitor.begin("nested", 3, "files")
-        monitor.advance(3)
-        monitor.end()
         for epoch in (1, 2):
             figures: dict[str, Any] = {**RECORD, "epoch": epoch}
             monitor.epoch(figures)
@@ -67,19 +66,17 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]):
     assert [line.partition(":")[0] for line in lines] == [
         "cnn",
         "reading",
-        "nested",
         "training",
         "training",
         "warning",
     ]
     assert lines[0] == "cnn: [bold] net\\x1b[31m"
     assert lines[1].startswith("reading: 10 pictures in 0.0")
-    assert lines[2].startswith("nested: 3 files in")
-    assert lines[3] == (
+    assert lines[2] == (
         "training: epoch 1/2, loss 0.500, accuracy 75.0%, val loss 0.400, val accuracy 80.0%, "
         "1,234 pictures/s, data wait 2%"
     )
-    assert lines[5] == "warning: two classes\\nare small"
+    assert lines[4] == "warning: two classes\\nare small"
     assert all(line.isprintable() for line in lines)
 
 
@@ -93,7 +90,8 @@ def test_live(monkeypatch: pytest.MonkeyPatch):
     terminal = use_terminal(monkeypatch)
     work(RichMonitor())
     text = terminal.getvalue()
-    assert "training: 2 epochs in" in text and "val accuracy 80.0%" in text
+    assert "✓ training: 2 epochs in" in text and "val accuracy 80.0%" in text
+    assert "✓ failed" not in text
     assert "[bold] net\\x1b[31m" in text  # neither markup nor control characters of the text act
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") >= 1  # the cursor is back
 

@@ -9,14 +9,11 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from striate.data.naming import shown
 from striate.train.monitor import Monitor
 from striate.verdict.units import duration, file_size
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
 
 REDRAW_SECONDS = 0.1
 HEARTBEAT_SECONDS = 30.0
@@ -69,25 +66,24 @@ class PlainMonitor(WatchedMonitor):
     """A line per job and epoch, and a sign of life in between; no control characters."""
 
     def __init__(self) -> None:
-        self._jobs: list[Job] = []
+        self._job: Job | None = None
 
     def begin(self, title: str, total: int, unit: str = "pictures") -> None:
-        self._jobs.append(Job(title, total, unit))
+        self._job = Job(title, total, unit)
 
     def advance(self, done: int, **figures: float) -> None:
-        if not self._jobs:
+        job = self._job
+        if job is None:
             return
-        job = self._jobs[-1]
         job.advance(done, figures)
         if time.monotonic() - job.spoke > HEARTBEAT_SECONDS:
             self._say(job, [f"{job.share():.0%}", *job.told()])
 
     def epoch(self, record: dict[str, Any]) -> None:
-        if self._jobs:
-            job = self._jobs[-1]
-            job.last.update(record)
-            job.spoke_of_epochs = True
-            self._say(job, job.told())
+        if self._job:
+            self._job.last.update(record)
+            self._job.spoke_of_epochs = True
+            self._say(self._job, self._job.told())
 
     def message(self, text: str) -> None:
         _line(text)
@@ -96,10 +92,9 @@ class PlainMonitor(WatchedMonitor):
         _line(f"warning: {text}")
 
     def end(self) -> None:
-        if self._jobs:
-            job = self._jobs.pop()
-            if not job.spoke_of_epochs:
-                self._say(job, [job.summary()])
+        if self._job and not self._job.spoke_of_epochs:
+            self._say(self._job, [self._job.summary()])
+        self._job = None
 
     def _say(self, job: Job, parts: list[str]) -> None:
         job.spoke = time.monotonic()
@@ -123,26 +118,27 @@ class RichMonitor(WatchedMonitor):
             transient=True,
             refresh_per_second=5,
         )
-        self._jobs: list[tuple[Job, TaskID]] = []
+        self._job: Job | None = None
 
     def begin(self, title: str, total: int, unit: str = "pictures") -> None:
-        if not self._jobs:
-            self._progress.start()
-        task = self._progress.add_task(shown(title), total=total or None, figures="")
-        self._jobs.append((Job(title, total, unit), task))
+        self._clear()
+        self._job = Job(title, total, unit)
+        self._progress.add_task(shown(title), total=total or None, figures="")
+        self._progress.start()
 
     def advance(self, done: int, **figures: float) -> None:
-        if not self._jobs:
+        job = self._job
+        if job is None:
             return
-        job, task = self._jobs[-1]
         job.advance(done, figures)
         if time.monotonic() - job.spoke > REDRAW_SECONDS:
             job.spoke = time.monotonic()
-            self._progress.update(task, completed=done, figures="  ".join(job.told(SHORT)))
+            figures_now = "  ".join(job.told(SHORT))
+            self._progress.update(self._progress.task_ids[0], completed=done, figures=figures_now)
 
     def epoch(self, record: dict[str, Any]) -> None:
-        if self._jobs:
-            self._jobs[-1][0].last.update(record)
+        if self._job:
+            self._job.last.update(record)
 
     def message(self, text: str) -> None:
         self._print(text, "")
@@ -151,18 +147,22 @@ class RichMonitor(WatchedMonitor):
         self._print(f"warning: {text}", "yellow")
 
     def end(self) -> None:
-        if not self._jobs:
-            return
-        job, task = self._jobs.pop()
-        self._progress.remove_task(task)
-        if not self._jobs:
-            self._progress.stop()
+        job = self._job
+        self._clear()
+        if job:
             self._print(f"✓ {job.title}: {job.summary()}", "dim")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        """Take the bar off the screen."""
         self._progress.stop()
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
+        self._job = None
 
     def _print(self, text: str, style: str) -> None:
         from rich.text import Text
