@@ -15,8 +15,8 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from striate.data.load import load_dataset
 
+from striate.data.load import load_dataset
 from striate.errors import DataError, InterruptedRunError, StriateError, UsageError
 from striate.train.config import CompareConfig
 from striate.train.monitor import Monitor

@@ -171,6 +171,16 @@ def test_the_recommended_one_is_named_among_the_moved() -> None:
     )
 
 
+def test_practice_with_moved_pictures_is_told() -> None:
+    practised = row("cnn", 354, 360, moved=0.95, moved_in_training=2)
+    rows = (practised, row("mlp", 340, 360, 1e-3, moved=0.3))
+    assert said(*rows)[2].endswith(
+        "and mlp only 30.0% (cnn saw pictures moved by up to 2 pixels in training)."
+    )
+    alike = (practised, row("mlp", 340, 360, 1e-3, moved=0.3, moved_in_training=1))
+    assert "in training" not in said(*alike)[2]
+
+
 def test_all_learners_suffer_alike_from_moving() -> None:
     rows = (row("cnn", 354, 360, moved=0.62), row("hog", 330, 360, 1e-4, moved=0.6))
     assert said(*rows)[2] == "With the pictures moved by 2 pixels, cnn falls from 98.3% to 62.0%."

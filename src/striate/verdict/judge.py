@@ -76,5 +76,6 @@ def judge(
         disk_bytes=disk_bytes(folder.path),
         history=list(report.history),
         notes=list(report.notes),
+        moved_in_training=report.settings.get("crop_padding", 0),
     )
     return row, answers

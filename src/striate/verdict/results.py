@@ -62,6 +62,9 @@ class LearnerResult:
     notes: list[str] = field(default_factory=list)
     shift: ShiftResult | None = None
     shuffle: ShuffleResult | None = None
+    moved_in_training: int = (
+        0  # pixels by which training moved pictures at random: it explains much of ``shift``
+    )
     unfinished: list[str] = field(default_factory=list)  # experiments still to come in a stopped comparison
 
 

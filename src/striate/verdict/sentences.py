@@ -123,7 +123,7 @@ def _within_noise(tied: list[LearnerResult]) -> str:
 
 def _time(recommended: LearnerResult, winner: LearnerResult) -> str:
     mine, theirs = recommended.ms_per_picture, winner.ms_per_picture
-    if mine is None or theirs is None or 1 / SLOWER < mine / theirs < SLOWER:
+    if mine is None or theirs is None or 1 / SLOWER < mine / theirs < SLOWER or abs(mine - theirs) < 0.5:
         return ""
     joint = ", though slower:" if mine > theirs else ", and faster:"
     return f"{joint} {milliseconds(mine)} against {milliseconds(theirs)} ms a picture"
@@ -151,11 +151,22 @@ def _shift(rows: list[LearnerResult], recommended: LearnerResult) -> str | None:
         middle = (
             f", {recommended.name} {share[recommended.name]}" if recommended.name not in (best, worst) else ""
         )
-        return f"{by}, {best} still gets {share[best]} right{middle} and {worst} only {share[worst]}"
+        told = f"{by}, {best} still gets {share[best]} right{middle} and {worst} only {share[worst]}"
+        return told + _practice([row for row in rows if row.name in (best, recommended.name, worst)])
     if shift.accuracy[pixels] - moved[recommended.name] >= NOTABLE:
         still = percent(shift.accuracy[pixels], shift.pictures)
         return f"{by}, {recommended.name} falls from {still} to {share[recommended.name]}"
     return None
+
+
+def _practice(rows: list[LearnerResult]) -> str:
+    """Whoever saw moved pictures in training had an advantage that is not its architecture's."""
+    practised = [row for row in rows if row.moved_in_training]
+    if not practised or len(practised) == len(rows):
+        return ""
+    far = max(row.moved_in_training for row in practised)
+    names = listing([row.name for row in practised])
+    return f" ({names} saw pictures moved by up to {far} pixel{'s' if far > 1 else ''} in training)"
 
 
 def _shuffle(rows: list[LearnerResult], winner: LearnerResult, guess: Guess, total: int) -> str | None:
