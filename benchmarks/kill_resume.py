@@ -10,6 +10,7 @@ everything, which makes hundreds of kills affordable).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -112,17 +113,25 @@ def kill_at_random(
     time.sleep(chance.uniform(0, length))
     if counts["kills"] % 2:
         deadline = time.monotonic() + length
-        while not any(run.rglob("*.tmp")) and time.monotonic() < deadline:
+        while not has_temporary_file(run) and time.monotonic() < deadline:
             pass
-    writing = any(run.rglob("*.tmp"))
     if os.waitid(os.P_PID, life, os.WEXITED | os.WNOHANG | os.WNOWAIT):
         return False
     os.kill(life, signal.SIGKILL)
     if wait(life) != -signal.SIGKILL:
         return False
     counts["kills"] += 1
-    counts["while_writing"] += writing
+    counts["while_writing"] += any(run.rglob(f"*.{life}.tmp"))
     return True
+
+
+def has_temporary_file(run: Path) -> bool:
+    """Whether a file of the run, or of its checkpoints, is being written."""
+    for folder in (run / "checkpoints", run):
+        with contextlib.suppress(FileNotFoundError):
+            if any(path.suffix == ".tmp" for path in folder.iterdir()):
+                return True
+    return False
 
 
 def live(flags: list[str], run: Path, log: Path) -> int:
