@@ -244,7 +244,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(place: Path):
             break
     running.send_signal(signal.SIGINT)
     err = running.stderr.read()
-    assert running.wait(30) == 130
+    assert running.wait(120) == 130
     assert running.stdout.read() == ""
     assert "Traceback" not in err and "--resume run" in err.splitlines()[-1]
     running.stderr.close()
