@@ -262,7 +262,7 @@ def _read_jpeg(
     opened: ImageFile.ImageFile, data: bytes, preprocessing: Preprocessing
 ) -> tuple[Image.Image, float]:
     """The upright picture (mode L or RGB), scaled in the DCT domain, and by how much."""
-    if data.count(b"\xff\xda") > MAX_JPEG_SCANS:
+    if opened.info.get("progressive") and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
         raise UnreadablePictureError(f"JPEG of more than {MAX_JPEG_SCANS} scans")
     width, height = opened.size
     orientation = _orientation(opened, data)
