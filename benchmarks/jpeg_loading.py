@@ -88,7 +88,8 @@ def pieces() -> Iterator[np.ndarray]:
         height = int(min(photo.shape[0], photo.shape[1] * HEIGHT / WIDTH) * share)
         width = height * WIDTH // HEIGHT
         top, left = (
-            int(random.integers(0, limit - side + 1)) for limit, side in zip(photo.shape, (height, width))
+            int(random.integers(0, limit - side + 1))
+            for limit, side in zip(photo.shape[:2], (height, width), strict=True)
         )
         piece = Image.fromarray(photo[top : top + height, left : left + width])
         large = np.asarray(piece.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS), np.float32)
