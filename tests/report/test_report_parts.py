@@ -279,7 +279,7 @@ def test_findings_are_told_with_their_details(tmp_path: Path):
     assert view.findings[0].kind == "problem"
     assert view.findings[0].text == "40 of 70 pictures cannot be read."
     assert len(view.findings[0].details) == 30 and view.findings[0].more == 10
-    assert {f.text for f in view.findings if f.kind == "good"} >= {"No picture stands under two classes."}
+    assert {f.text for f in view.findings if f.kind == "good"} >= {"No picture is in two classes."}
     assert "Every file can be read." not in {f.text for f in view.findings}
 
 

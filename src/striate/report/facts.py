@@ -54,12 +54,12 @@ def command_words(config: dict[str, Any]) -> list[str]:
 
 
 def settings(config: dict[str, Any]) -> list[Setting]:
-    """Every setting in the order of the schema; ``None`` reads "chosen by the learner or the data"."""
+    """Every setting in the order of the schema; ``None`` reads "auto"."""
     _, schema = _schema(config)
     return [
         Setting(key.replace("_", "-"), _text(config[key]), _chosen(schema, key, config))
         for key in schema.model_fields
-        if key in config
+        if key in config and key != "out"  # the report lies there
     ]
 
 

@@ -13,9 +13,9 @@ SPLITS = ("train", "val", "test")
 NAMES_SHOWN = 30
 _LOOKED_FOR = {
     ("unreadable",): "Every file can be read.",
-    ("conflicts",): "No picture stands under two classes.",
+    ("conflicts",): "No picture is in two classes.",
     ("leakage", "near_leakage"): "No picture of one split is in another, not even nearly.",
-    ("duplicates",): "No picture is there twice.",
+    ("duplicates",): "No picture occurs twice.",
 }
 
 
