@@ -43,6 +43,14 @@ def test_a_folder_in_use_is_never_taken(run):
     assert sorted(path.name for path in run.path.iterdir()) == before
 
 
+def test_a_folder_that_will_be_refused_is_told_before_anything_is_made(run):
+    RunFolder.check_free(run.path.parent / "new" / "run")
+    assert not (run.path.parent / "new").exists()
+    for path, message in ((run.path, "not empty"), (run.path / "model.json" / "below", "not a folder")):
+        with pytest.raises(UsageError, match=message):
+            RunFolder.check_free(path)
+
+
 def test_a_file_in_the_way(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UsageError, match="cannot write to"):

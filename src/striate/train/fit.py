@@ -56,6 +56,8 @@ def train_run(config: TrainConfig, monitor: Monitor, resume: Path | None = None)
         parse_duration(config.budget)
     if config.threads:
         torch.set_num_threads(config.threads)
+    if resume is None and config.out:
+        RunFolder.check_free(config.out)
     dataset = load_dataset(config, monitor)
     learner = create(
         config.model,

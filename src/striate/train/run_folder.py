@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -41,6 +43,24 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Tell early, before pictures are read, that :meth:`create` would refuse ``path``.
+
+        Raises:
+            UsageError: it is a file or a folder that is not empty, or nothing can be made there.
+        """
+        try:
+            if path.is_dir() and not all(LEFTOVER.fullmatch(child.name) for child in path.iterdir()):
+                raise UsageError(
+                    f"{path} is not empty: choose another --out, or continue it with --resume {path}"
+                )
+            nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
+            if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, f"{nearest} is not a folder that you may write to")
+        except OSError as error:
+            raise _cannot_write(path, error) from None
+
     @classmethod
     def create(cls, path: Path) -> RunFolder:
         """Make a new run folder.
@@ -48,19 +68,14 @@ class RunFolder:
         Raises:
             UsageError: it exists and is not empty, or cannot be written.
         """
+        cls.check_free(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if not all(LEFTOVER.fullmatch(child.name) for child in path.iterdir()):
-                raise UsageError(
-                    f"{path} is not empty: choose another --out, or continue it with --resume {path}"
-                )
             probe = path / ".writable"
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise UsageError(
-                f"cannot write to {path}: {error.strerror}; choose another folder with --out"
-            ) from None
+            raise _cannot_write(path, error) from None
         return cls(path)
 
     @classmethod
@@ -187,6 +202,10 @@ def load_model(path: Path) -> SavedModel:
         return SavedModel(learner, tuple(info["classes"]), preprocessing, info)
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise UsageError(f"{path}: its model does not fit its description: {error}") from None
+
+
+def _cannot_write(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot write to {path}: {error.strerror}; choose another folder with --out")
 
 
 def _what_is_missing(path: Path) -> str:

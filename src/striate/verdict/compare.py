@@ -62,6 +62,8 @@ def compare(config: CompareConfig, monitor: Monitor, resume: Path | None = None)
     """
     names = list(dict.fromkeys(config.models))
     _check_early(config, names)
+    if resume is None and config.out:
+        RunFolder.check_free(config.out)
     dataset = load_dataset(config, monitor)
     config = _resolved(config, dataset)
     _check_learners(config, names, dataset)
