@@ -24,10 +24,11 @@ from striate.data import store as store_module
 from striate.data.cache import Cache, Entry, cache_folder
 from striate.data.decode import DECODER_VERSION, decode
 from striate.data.duplicates import signatures
+from striate.data.load import decode_files
 from striate.data.pictures import Preprocessing
 from striate.data.source import Source
 from striate.data.store import Store, choose_preprocessing, decode_all
-from striate.errors import StriateError
+from striate.errors import StriateError, UnreadablePictureError
 from striate.train.config import DataConfig
 from striate.train.monitor import Monitor
 
@@ -126,6 +127,16 @@ def test_store_holds_what_the_decoder_gives(source: Source, files: dict[str, byt
     assert bad.error == "truncated JPEG header" and bad.content_hash == "" and not store.pixels[70].any()
     assert [record.index for record in store.records if record.error] == [70]
     assert watcher.titles == ["decoding 71 pictures"] and watcher.done[-1] == 71 and not watcher.warnings
+
+
+def test_training_and_prediction_see_the_same_bits(source: Source) -> None:
+    store = decode_all(source, SMALL, monitor=Monitor(), threads=3)
+    for record, (path, pixels) in zip(store.records, decode_files(source.paths or [], SMALL), strict=True):
+        assert source.paths is not None and path == source.paths[record.index]
+        if isinstance(pixels, UnreadablePictureError):
+            assert str(pixels) == record.error
+        else:
+            assert np.array_equal(store.pixels[record.index].numpy(), pixels)
 
 
 def test_equal_pixels_have_equal_hashes(tmp_path: Path) -> None:
