@@ -119,8 +119,8 @@ class Entry:
         if isinstance(pixels, np.memmap):
             pixels.flush()
         else:
-            _write(self.folder / _PIXELS, memoryview(np.ascontiguousarray(pixels).reshape(-1)))
-        _write(self.folder / _SIGNATURES, memoryview(signatures.reshape(-1)))
+            _write(self.folder / _PIXELS, np.ascontiguousarray(pixels).data)
+        _write(self.folder / _SIGNATURES, signatures.data)
         _write(self.folder / _FACTS, memoryview(json.dumps(facts).encode()))
 
 

@@ -117,8 +117,8 @@ class Findings:
     @property
     def imbalance(self) -> float | None:
         """Pictures of the largest class for one of the smallest; ``None`` if one has none."""
-        sums = self.per_class
-        return max(sums) / min(sums) if sums and min(sums) else None
+        least = min(self.per_class, default=0)
+        return max(self.per_class) / least if least else None
 
     @property
     def per_class(self) -> list[int]:
