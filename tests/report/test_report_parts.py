@@ -114,22 +114,22 @@ def test_ids_of_two_figures_differ_and_all_are_used():
         assert set(re.findall(r'(?:href="|url\()#(\w+)', svg)) == set(own)
 
 
-def test_one_epoch_perfect_scores_and_hostile_names_can_be_drawn():
+def test_hostile_names_and_perfect_scores_can_be_drawn():
     name = '$\\frac{<script>"&'
-    learners = [
-        LearnerResult(
-            name, "", "", history=[{"epoch": 1, "val_accuracy": 1.0, "val_loss": 0.5, "train_accuracy": None}]
-        )
-    ]
-    (accuracy, loss) = learning_curves(learners)
+    once = [{"epoch": 1, "val_accuracy": 1.0, "val_loss": 0.5, "train_accuracy": None}]
+    twice = [*once, {"epoch": 2, "val_accuracy": 1.0, "val_loss": 0.1}]
+    learners = [LearnerResult(name, "", "", history=once), LearnerResult("b", "", "", history=twice)]
+    accuracy, loss = learning_curves(learners)
     assert "<script>" not in accuracy.svg + loss.svg
     assert "&lt;script&gt;" in accuracy.svg
+    assert learning_curves(learners[:1]) == []  # one epoch is no curve
 
 
 def test_a_loss_of_zero_has_no_place_on_the_log_scale():
     records = [{"epoch": 1, "val_loss": 0.5}, {"epoch": 2, "val_loss": 0.0}]
     assert len(learning_curves([LearnerResult("cnn", "", "", history=records)])) == 1
-    assert learning_curves([LearnerResult("cnn", "", "", history=records[1:])]) == []
+    zero = [{"epoch": e, "val_loss": 0.0} for e in (1, 2)]
+    assert learning_curves([LearnerResult("cnn", "", "", history=zero)]) == []
 
 
 # ---- pictures ----

@@ -39,8 +39,10 @@ class Panel:
 
 
 def learning_curves(learners: Sequence[LearnerResult]) -> list[Panel]:
-    """Accuracy and loss by epoch of every learner that kept a history; empty if none did."""
+    """Accuracy and loss by epoch of every learner that kept a history; empty if none has two epochs."""
     known = [(slot, learner) for slot, learner in enumerate(learners) if learner.history]
+    if all(len(learner.history) < 2 for _, learner in known):
+        return []
     panels = []
     for title, quantity, log in (("Accuracy", "accuracy", False), ("Loss (log scale)", "loss", True)):
         lines = [
