@@ -261,3 +261,16 @@ def test_a_learner_that_cannot_work_stands_there_with_its_reason(tmp_path: Path)
     assert comparison.winner is comparison.recommended is None
     assert comparison.verdict == [f"No learner could be judged on these pictures (sift: {sift.reason})."]
     assert (folder / "report.html").exists()
+
+
+def test_a_budget_below_one_pass_is_as_short_for_the_shuffled_fit(tmp_path: Path) -> None:
+    """Both fits see as many pictures, and the verdict says that it was not all of them."""
+    config = settings(tmp_path / "run", models=("mlp",), epochs=None, budget="0.001s", shift=0)
+    comparison, folder = compare(config, Monitor())
+    (mlp,) = comparison.learners
+    assert mlp.pictures is not None
+    assert mlp.pictures < sum(comparison.counts["train"])
+    assert "The budget let mlp see only part" in comparison.verdict[-1]
+    logs = [folder / "mlp" / "log.jsonl", folder / "mlp" / "shuffled" / "log.jsonl"]
+    steps = [json.loads(log.read_text().splitlines()[-1])["step"] for log in logs]
+    assert steps[0] == steps[1]

@@ -148,6 +148,14 @@ def test_a_stopped_comparison_says_so() -> None:
     )
 
 
+def test_a_budget_that_was_too_short_is_told() -> None:
+    rows = (row("hog", 340, 360, pictures=1440), row("cnn", 200, 360, 1e-9, pictures=128))
+    assert said(*rows)[-1] == (
+        "The budget let cnn see only part of the training pictures; with a longer one that may do better."
+    )
+    assert len(said(rows[0], row("cnn", 200, 360, 1e-9, pictures=1440))) == 2
+
+
 def test_the_experiments_are_told_where_they_tell_something() -> None:
     rows = (
         row("cnn", 3540, 3600, moved=0.95, shuffled=3300, parameters=9000),

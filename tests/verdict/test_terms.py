@@ -30,7 +30,7 @@ def test_epochs() -> None:
 def test_a_budget_tells_who_left_some_and_who_took_more() -> None:
     assert terms(CompareConfig(source="digits", budget="1m"), ROWS) == (
         "Equal terms: same split, and every learner had 1 min 00 s to train "
-        "(less was enough for hog, 3.0 s; more was taken by mlp, 1 min 10 s)."
+        "(less was used by hog, 3.0 s; more by mlp, 1 min 10 s)."
     )
 
 

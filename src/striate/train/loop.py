@@ -91,7 +91,7 @@ def train_network(
     state.take_best(checkpoints)
     return FitReport(
         seconds=state.seconds,
-        pictures=len(train),
+        pictures=len(train) if settings.steps >= feed.steps_per_epoch else settings.steps * feed.batch_size,
         epochs=-(-settings.steps // feed.steps_per_epoch),
         history=tuple(state.history),
         settings=settings.to_dict(),

@@ -10,9 +10,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -33,7 +33,7 @@ from striate.train.schedule import parse_duration
 from striate.train.settings import choose_device
 from striate.verdict.judge import judge
 from striate.verdict.results import PREDICTIONS, RESULT, Comparison, LearnerResult
-from striate.verdict.shift import check_offset, default_offset, shift_experiment
+from striate.verdict.shift import check_offset, default_offset, shift_experiment, stratified_sample
 from striate.verdict.shuffle import shuffle_experiment
 from striate.verdict.summary import summarise
 from striate.verdict.units import percent
@@ -199,19 +199,10 @@ class _Run:
             flip=self.dataset.flip,
         )
         chosen = {key: value for key, value in report.settings.items() if key in TrainConfig.model_fields}
-        folder.write_config(
-            config.model_copy(update={**chosen, **self._length(report.pictures, report.epochs)})
-        )
+        if report.epochs is not None and report.pictures == len(self.dataset.train):
+            chosen |= {"epochs": report.epochs, "budget": None}  # less than a pass only a budget can say
+        folder.write_config(config.model_copy(update=chosen))
         return report
-
-    def _length(self, pictures: int | None, epochs: int | None) -> dict[str, Any]:
-        """The settings that make a fit as long as one that used so many pictures and epochs.
-
-        Less than one pass cannot be said in epochs; the same budget is the equal term then.
-        """
-        if epochs is None or (pictures is not None and pictures < len(self.dataset.train)):
-            return {}
-        return {"epochs": epochs, "budget": None}
 
     def _not_judged(self, name: str, learner: Learner | None, error: StriateError) -> LearnerResult:
         if isinstance(error, NotApplicableError):
@@ -235,13 +226,16 @@ class _Run:
 
     def _shuffle(self, row: LearnerResult) -> None:
         self.monitor.message(f"{row.name}: once more, on shuffled pixels")
-        folder = RunFolder(self.folder.path / _folder_name(row.name) / "shuffled")
+        judged = RunFolder.open(self.folder.path / _folder_name(row.name))
+        config = TrainConfig(**judged.read_config())
+        if row.epochs is not None:
+            config = config.model_copy(update={"epochs": row.epochs, "budget": None})
+        folder = RunFolder(judged.path / "shuffled")
         folder.path.mkdir(exist_ok=True)
-        config = self.config.model_copy(update=self._length(row.pictures, row.epochs))
         try:
             row.shuffle = shuffle_experiment(
                 lambda: self._fresh(row.name),
-                self.dataset,
+                self._as_much_as(row),
                 config,
                 monitor=self.monitor,
                 folder=folder,
@@ -251,6 +245,14 @@ class _Run:
         except StriateError as error:
             row.notes.append(f"on shuffled pixels: {error}")
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
+
+    def _as_much_as(self, row: LearnerResult) -> Dataset:
+        """The dataset with no more training pictures than the budget let the first fit see."""
+        train = self.dataset.train
+        if row.pictures is None or row.pictures >= len(train):
+            return self.dataset
+        part = train.subset(stratified_sample(train.labels, row.pictures, self.config.seed))
+        return replace(self.dataset, train=part)
 
     def _fresh(self, name: str) -> Learner:
         return create(

@@ -39,6 +39,13 @@ def verdict(
         pending: names of learners that are still to come, where a comparison was stopped.
     """
     sentences = _judgement(learners, best_guess(classes, counts), sum(counts["test"]))
+    given = sum(counts["train"])
+    short = [row.name for row in judged(learners) if row.pictures is not None and row.pictures < given]
+    if short:
+        sentences.append(
+            f"The budget let {listing(short)} see only part of the training pictures; with a longer one "
+            f"{'that' if len(short) == 1 else 'those'} may do better."
+        )
     if pending:
         sentences.append(f"This is not the whole comparison: {listing(pending)} did not finish.")
     return sentences

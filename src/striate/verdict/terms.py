@@ -54,9 +54,9 @@ def _spent(budget: str, rows: list[LearnerResult]) -> str:
     over = [row for row in rows if (row.train_seconds or 0) > OVERSPENT * seconds]
     said = []
     if under:
-        said.append("less was enough for " + _times(under))
+        said.append("less was used by " + _times(under))
     if over:
-        said.append("more was taken by " + _times(over))
+        said.append("more by " + _times(over))
     return f" ({'; '.join(said)})" if said else ""
 
 
