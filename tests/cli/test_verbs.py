@@ -29,7 +29,7 @@ class TestTrain:
         done = striate("train", "digits", *QUICK)
         assert done.code == 0
         folder = next((place / "runs").iterdir())
-        assert done.out.rstrip().splitlines()[-1] == f"Run:    {folder.relative_to(place)}"
+        assert done.out.rstrip().splitlines()[-1] == f"Report: {folder.relative_to(place)}/report.html"
         assert "mlp" in done.out and "report.html" in done.out
         assert "training: epoch 1/1, loss" in done.err
         assert all(character.isprintable() or character == "\n" for character in done.out + done.err)

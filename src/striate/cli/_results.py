@@ -59,9 +59,9 @@ def show_comparison(comparison: Comparison, folder: Path, as_json: bool) -> None
     console = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
     console.print(" ".join(comparison.verdict))
     print()
+    print(f"Run:    {folder}")
     if report.exists():
         print(f"Report: {report}")
-    print(f"Run:    {folder}")
 
 
 def show_evaluation(result: Evaluation, run: Path, source: str, as_json: bool) -> None:
