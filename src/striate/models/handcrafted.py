@@ -109,7 +109,8 @@ class HandcraftedLearner(Learner):
             self._terms(config, monitor, folder, started - saved),
         )
         self.classifier = fitted.classifier
-        return self._report(fitted, part, time.perf_counter() - started, saved, len(train))
+        seconds = time.perf_counter() - started + saved
+        return self._report(fitted, part, seconds, saved, View(train.pixels, None, permutation))
 
     def predict(self, pixels: torch.Tensor) -> torch.Tensor:
         """See :meth:`Learner.predict`; pictures are taken as they are, without any permutation."""
@@ -200,16 +201,19 @@ class HandcraftedLearner(Learner):
         deadline = None if config.budget is None else started + parse_duration(config.budget)
         return Terms(self.num_classes, config, monitor, deadline, folder)
 
-    def _report(self, fitted: Fitted, part: _Part, elapsed: float, saved: float, given: int) -> FitReport:
+    def _report(self, fitted: Fitted, part: _Part, seconds: float, saved: float, given: View) -> FitReport:
         notes = list(fitted.notes)
-        if len(part.train) < given:
+        if len(part.train) < len(given):
             notes.append(
-                f"the budget allowed the features of {len(part.train):,} of {given:,} training pictures"
+                f"the budget allowed the features of {len(part.train):,} of {len(given):,} training pictures"
             )
         if saved:
             notes.append(f"features that took {saved:.0f} s came from the cache; the time counts")
+        from striate.models.features.reference import agreement  # scikit-image, which prediction needs not
+
+        checked = agreement(given.array(0, min(COMPARED, len(given))), self.settings)
         return FitReport(
-            seconds=elapsed + saved,
+            seconds=seconds,
             pictures=len(part.train),
             epochs=fitted.epochs,
             history=fitted.history,
@@ -218,6 +222,7 @@ class HandcraftedLearner(Learner):
                 **asdict(self.settings),
                 "classifier": self.classifier_name,
                 **fitted.settings,
+                "checked_against_scikit_image": asdict(checked),
             },
             notes=tuple(notes),
         )

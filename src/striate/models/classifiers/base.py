@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
-from scipy.optimize import minimize_scalar
 from torch.nn import functional as F
 
 from striate.train.config import LearnConfig
@@ -17,7 +16,6 @@ from striate.train.monitor import Monitor
 from striate.train.run_folder import RunFolder
 
 BLOCK = 4096  # rows taken at once
-RARE = 0.3  # of the typical spread: see standardise_
 HOTTEST, COLDEST = 0.05, 20.0  # bounds of the factor on logits
 
 
@@ -102,9 +100,9 @@ class Classifier(ABC):
 def standardise_(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Centre and scale the columns **in place** to a spread of about 1; returns mean and scale, float64 ``(D,)``.
 
-    The scale is √(σ² + (0.3·s)²) with s the root of the mean variance: a column that is almost
-    always the same (a rare pattern, a pixel that is always blank) would otherwise be blown up to
-    the weight of the others, and its accidents with it. Constant columns become 0.
+    The scale is √(σ² + s²) with s² the mean variance of all columns: a column that is almost always
+    the same (a rare pattern, a corner that is always blank) would otherwise be blown up to the
+    weight of the others, and its accidents with it. Constant columns become 0.
     """
     n, width = features.shape
     mean = torch.zeros(width, dtype=torch.float64)
@@ -115,7 +113,7 @@ def standardise_(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     for block in torch.split(features, BLOCK):
         variance += (block.double() - mean).square_().sum(0)
     variance /= n
-    scale = (variance + RARE**2 * variance.mean()).sqrt_()
+    scale = (variance + variance.mean()).sqrt_()
     scale[scale == 0] = 1.0
     for block in torch.split(features, BLOCK):
         block -= mean.float()
@@ -128,9 +126,10 @@ def standardised(features: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor
     return (features - mean.float()).div_(scale.float())
 
 
-def log_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> float:
-    """Weighted mean of −log p(label), in nats."""
-    losses = F.cross_entropy(logits.double(), labels, reduction="none")
+def calibrated_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> float:
+    """Weighted mean of −log p(label), in nats, after the best factor on the logits."""
+    exact = logits.double() * calibrating_factor(logits, labels, weights)
+    losses = F.cross_entropy(exact, labels, reduction="none")
     return float((losses * weights).sum() / weights.sum())
 
 
@@ -146,6 +145,8 @@ def calibrating_factor(logits: torch.Tensor, labels: torch.Tensor, weights: torc
     >>> calibrating_factor(z, torch.tensor([0, 1, 0]), torch.ones(3)) < 0.5  # one of three is wrong
     True
     """
+    from scipy.optimize import minimize_scalar
+
     n, classes = logits.shape
     smoothing = classes / (n + classes)
     exact = logits.double()

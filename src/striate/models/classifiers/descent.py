@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import OptimizeResult, minimize
 
 from striate.models.classifiers.base import Terms
 
-STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 ITERATIONS = 150  # at most, per strength
 TOLERANCE = 1e-5  # relative fall of the objective that ends a descent
 
@@ -34,6 +32,7 @@ def descend(
     objective: Objective,
     start: torch.Tensor,
     judge: Callable[[torch.Tensor], float],
+    strengths: tuple[float, ...],
     terms: Terms,
 ) -> Descent:
     """Weights with the least held-out loss along the path.
@@ -46,12 +45,13 @@ def descend(
         objective: value and gradient (shaped like ``start``) at given weights and strength.
         start: float32 weights to begin with.
         judge: loss of weights on held-out samples.
+        strengths: of the regularisation, from strong to weak.
         terms: monitor and deadline.
     """
-    terms.monitor.begin(title, total=len(STRENGTHS) * ITERATIONS, unit="steps")
-    best, best_strength, best_loss = start, STRENGTHS[0], float("inf")
+    terms.monitor.begin(title, total=len(strengths) * ITERATIONS, unit="steps")
+    best, best_strength, best_loss = start, strengths[0], float("inf")
     weights, iterations = start, 0
-    for position, strength in enumerate(STRENGTHS):
+    for position, strength in enumerate(strengths):
         weights, steps = _minimise(objective, weights, strength, terms, position * ITERATIONS)
         iterations += steps
         loss = judge(weights)
@@ -67,6 +67,8 @@ def descend(
 def _minimise(
     objective: Objective, start: torch.Tensor, strength: float, terms: Terms, done: int
 ) -> tuple[torch.Tensor, int]:
+    from scipy.optimize import OptimizeResult, minimize
+
     steps = 0
 
     def value_and_gradient(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

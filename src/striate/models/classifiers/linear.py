@@ -10,12 +10,14 @@ from striate.models.classifiers.base import (
     Fitted,
     Samples,
     Terms,
+    calibrated_loss,
     calibrating_factor,
-    log_loss,
     standardise_,
     standardised,
 )
 from striate.models.classifiers.descent import descend
+
+STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 3e-5)
 
 
 class LinearClassifier(Classifier):
@@ -56,11 +58,16 @@ def fit_linear(train: Samples, val: Samples, terms: Terms) -> Fitted:
         return _loss_and_gradient(w, train, weights, strength)
 
     def judge(w: torch.Tensor) -> float:
-        return log_loss(_logits(w, val_features).T, val.labels, val_weights)
+        return calibrated_loss(_logits(w, val_features).T, val.labels, val_weights)
 
     start = torch.zeros(terms.classes, train.features.shape[1] + 1)
     found = descend(
-        f"{LinearClassifier.title} on {len(train.labels):,} pictures", objective, start, judge, terms
+        f"{LinearClassifier.title} on {len(train.labels):,} pictures",
+        objective,
+        start,
+        judge,
+        STRENGTHS,
+        terms,
     )
     factor = calibrating_factor(_logits(found.weights, val_features).T, val.labels, val_weights)
     weight = found.weights[:, :-1].double() * factor / scale

@@ -18,8 +18,8 @@ from striate.models.classifiers.base import (
     Fitted,
     Samples,
     Terms,
+    calibrated_loss,
     calibrating_factor,
-    log_loss,
     standardise_,
     standardised,
 )
@@ -27,6 +27,7 @@ from striate.models.classifiers.descent import descend
 from striate.train.schedule import derive_seed
 
 LANDMARKS = 1024
+STRENGTHS = (0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
 RIDGE = 1e-6  # least eigenvalue of the landmarks' kernel that is kept, relative to the greatest
 
 
@@ -101,13 +102,11 @@ def fit_svm(train: Samples, val: Samples, terms: Terms) -> Fitted:
         return _loss_and_gradient(w, similar, sides, weights, strength)
 
     def judge(w: torch.Tensor) -> float:
-        margins = _margins(w, val_similar).T
-        factor = calibrating_factor(margins, val.labels, val_weights)
-        return log_loss(margins * factor, val.labels, val_weights)
+        return calibrated_loss(_margins(w, val_similar).T, val.labels, val_weights)
 
     start = torch.zeros(terms.classes, similar.shape[1] + 1)
     found = descend(
-        f"{SvmClassifier.title} on {len(train.labels):,} pictures", objective, start, judge, terms
+        f"{SvmClassifier.title} on {len(train.labels):,} pictures", objective, start, judge, STRENGTHS, terms
     )
     factor = calibrating_factor(_margins(found.weights, val_similar).T, val.labels, val_weights)
     machine = SvmClassifier(

@@ -28,6 +28,7 @@ def learn_vocabulary(descriptors: NDArray[np.uint8], seed: int) -> torch.Tensor:
     256 words, fewer where there are few descriptors.
     """
     from sklearn.cluster import MiniBatchKMeans
+    from threadpoolctl import threadpool_limits
 
     random = np.random.Generator(np.random.PCG64(seed))
     if len(descriptors) > VOCABULARY_SAMPLE:
@@ -37,7 +38,8 @@ def learn_vocabulary(descriptors: NDArray[np.uint8], seed: int) -> torch.Tensor:
     means = MiniBatchKMeans(
         words, batch_size=4096, max_iter=50, n_init=1, compute_labels=False, random_state=seed
     )
-    means.fit(_rooted(torch.from_numpy(descriptors)).numpy())
+    with threadpool_limits(1):  # the same words at any number of threads
+        means.fit(_rooted(torch.from_numpy(descriptors)).numpy())
     return torch.from_numpy(means.cluster_centers_.astype(np.float32))
 
 

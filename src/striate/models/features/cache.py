@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pooch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -36,7 +35,12 @@ class Entry:
 
 def folder() -> Path:
     """Where features are kept: under ``STRIATE_CACHE``, or else the platform's cache folder."""
-    return Path(os.environ.get("STRIATE_CACHE") or pooch.os_cache("striate")) / "features"
+    chosen = os.environ.get("STRIATE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser() / "features"
+    import pooch
+
+    return Path(pooch.os_cache("striate")) / "features"
 
 
 def key(pixels: NDArray[np.uint8], settings: dict[str, Any]) -> str:
@@ -56,9 +60,10 @@ def read(name: str) -> Entry | None:
         if about.get("checksum") != _checksum(arrays):
             return None
         seconds = float(about["seconds"])
-        path.touch()
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
+    with contextlib.suppress(OSError):  # a read-only cache serves as well
+        path.touch()
     return Entry(arrays, seconds)
 
 

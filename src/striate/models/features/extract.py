@@ -59,7 +59,11 @@ class Extracted:
 
 def choose_settings(feature: str, height: int, width: int) -> Settings:
     """The settings of ``feature`` for pictures of this size."""
-    return {"hog": hog, "lbp": lbp, "sift": sift}[feature].choose_settings(height, width)
+    if feature == "hog":
+        return hog.choose_settings(height, width)
+    if feature == "lbp":
+        return lbp.choose_settings(height, width)
+    return sift.choose_settings(height, width)
 
 
 def restore_settings(feature: str, values: dict[str, Any]) -> Settings:

@@ -16,5 +16,5 @@ def grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     if pixels.shape[1] == 1:
         return pixels[:, 0]
-    luminance = np.einsum("nchw,c->nhw", pixels, WEIGHTS)
-    return np.rint(luminance, out=luminance).astype(np.uint8)
+    luminance: NDArray[np.float32] = np.einsum("nchw,c->nhw", pixels, WEIGHTS)
+    return np.rint(luminance).astype(np.uint8)

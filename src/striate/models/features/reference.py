@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import skimage.feature
@@ -14,6 +15,8 @@ from striate.models.features import hog, lbp, sift
 from striate.models.features.extract import Settings
 from striate.models.features.grey import grey
 from striate.models.features.sift import Keypoints
+
+_theirs: Any = skimage.feature  # it has no types
 
 SAME_PLACE = 0.01  # pixels, and radians: a keypoint found by both
 SAME_DESCRIPTOR = 2  # of 255: descriptors are rounded down, so the last bit may tip
@@ -53,7 +56,7 @@ def hog_reference(pixels: NDArray[np.uint8], settings: hog.HogSettings) -> NDArr
     colour = pixels.shape[1] > 1
     return np.stack(
         [
-            skimage.feature.hog(
+            _theirs.hog(
                 picture if colour else picture[0],
                 orientations=settings.orientations,
                 pixels_per_cell=(settings.cell, settings.cell),
@@ -68,10 +71,7 @@ def hog_reference(pixels: NDArray[np.uint8], settings: hog.HogSettings) -> NDArr
 
 def patterns_reference(pictures: NDArray[np.uint8], radius: int) -> NDArray[np.uint8]:
     """What :func:`striate.models.features.lbp.patterns` gives, by :func:`skimage.feature.local_binary_pattern`."""
-    found = [
-        skimage.feature.local_binary_pattern(picture, lbp.POINTS, radius, "nri_uniform")
-        for picture in pictures
-    ]
+    found = [_theirs.local_binary_pattern(picture, lbp.POINTS, radius, "nri_uniform") for picture in pictures]
     return np.stack(found).astype(np.uint8)
 
 
@@ -95,7 +95,7 @@ def _sift_of_one(
     values = picture / 255
     if enlarge > 1:
         values = skimage.transform.rescale(values, enlarge, order=1)
-    detector = skimage.feature.SIFT()
+    detector = _theirs.SIFT()
     try:
         with np.errstate(all="ignore"):  # it divides by the zero gradients of flat patches
             detector.detect_and_extract(values)
@@ -123,4 +123,5 @@ def _same(own: Keypoints, mine: slice, other: Keypoints, theirs: slice) -> NDArr
     turned = np.minimum(turned, 2 * np.pi - turned)
     values = own.descriptors[mine, None].astype(np.int16) - other.descriptors[None, theirs]
     unlike = np.abs(values).max(axis=2, initial=0)
-    return (apart < SAME_PLACE) & (turned < SAME_PLACE) & (unlike <= SAME_DESCRIPTOR)
+    same: NDArray[np.bool_] = (apart < SAME_PLACE) & (turned < SAME_PLACE) & (unlike <= SAME_DESCRIPTOR)
+    return same

@@ -17,6 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import ndimage
 
 UPSAMPLING = 2
@@ -105,12 +106,16 @@ def _operators(side: int, number: int, enlarge: int) -> list[torch.Tensor]:
     return operators
 
 
-def _zoomed(columns: np.ndarray, factor: int) -> np.ndarray:
-    return ndimage.zoom(columns, (factor, 1), order=1, mode="mirror", grid_mode=True)
+def _zoomed(columns: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
+    zoomed: NDArray[np.float64] = ndimage.zoom(columns, (factor, 1), order=1, mode="mirror", grid_mode=True)
+    return zoomed
 
 
-def _blurred(columns: np.ndarray, sigma: float) -> np.ndarray:
-    return ndimage.gaussian_filter1d(columns, sigma, axis=0, mode="reflect", truncate=4.0)
+def _blurred(columns: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    blurred: NDArray[np.float64] = ndimage.gaussian_filter1d(
+        columns, sigma, axis=0, mode="reflect", truncate=4.0
+    )
+    return blurred
 
 
 def _refined(differences: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -158,7 +163,7 @@ def _extrema(differences: torch.Tensor) -> torch.Tensor:
     """
     inner = differences[:, 1:-1, 1:-1, 1:-1]
     high, low = inner >= 0.8 * CONTRAST, inner <= -0.8 * CONTRAST
-    n, _, h, w = differences.shape
+    h, w = differences.shape[2:]
     for level, row, column in _FACES:
         beside = differences[:, 1 + level : 4 + level, 1 + row : h - 1 + row, 1 + column : w - 1 + column]
         high &= inner > beside

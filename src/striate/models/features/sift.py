@@ -228,7 +228,8 @@ def _descriptors(
     tiles = sums.view(-1, rim, rim, _ANGLES)[:, 1:-1, 1:-1].reshape(-1, DESCRIPTOR)
     tiles = torch.minimum(tiles, _SATURATION * tiles.norm(dim=1, keepdim=True))
     unit = tiles / tiles.norm(dim=1, keepdim=True).clamp_(min=1e-30)
-    return (512 * unit).floor_().clamp_(max=255).to(torch.uint8)
+    levels: torch.Tensor = (512 * unit).floor_().clamp_(max=255)
+    return levels.to(torch.uint8)
 
 
 def _split(value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
