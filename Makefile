@@ -19,7 +19,7 @@ help:  ## list the targets
 	@echo "  Linux without a GPU, small torch:   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo"
 
 demo: $(RUNTIME)  ## install, then compare all learners on real 8x8 digits: under a minute, no network
-	$(VENV)/bin/striate compare digits
+	$(VENV)/bin/striate compare digits --epochs 20
 
 test: $(DEV)  ## install, then the whole test suite
 	@tools/system_deps.sh chromium

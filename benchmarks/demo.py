@@ -27,7 +27,7 @@ def main() -> None:
         seconds = time.monotonic() - started
         reports = list(Path(folder).glob("runs/*/report.html"))
     print(done.stdout)
-    if len(reports) != 1 or "report.html" not in done.stdout.splitlines()[-1]:
+    if len(reports) != 1 or "report.html" not in "".join(done.stdout.splitlines()[-2:]):
         sys.exit("the demo does not end with the path of its report")
     print(f"{seconds:.1f} s")
     if not options.no_record:
