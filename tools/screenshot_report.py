@@ -1,10 +1,10 @@
 """Take a picture of a report in Chromium, as for ``docs/images/report.png``.
 
-    python tools/screenshot_report.py runs/compare-digits-…/report.html docs/images/report.png
+    python tools/screenshot_report.py runs/compare-digits-…/report.html docs/images/report.png --height 1040
     python tools/screenshot_report.py REPORT shot.png --width 390 --dark --whole
 
-The picture shows the top of the page at 1400×900 unless told otherwise; it is stored with 256
-colours where that keeps it small. Needs the ``dev`` extra and a ``chromium`` on the PATH.
+The picture shows the top of the page at 1400×900 unless told otherwise. Needs the
+``dev`` extra and a ``chromium`` on the PATH.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main() -> None:
     data = shoot(
         wanted.report, wanted.width, wanted.height, dark=wanted.dark, whole=wanted.whole, selector=wanted.part
     )
-    picture = Image.open(io.BytesIO(data)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    picture = Image.open(io.BytesIO(data)).convert("RGB")  # smaller than what Chromium writes
     wanted.picture.parent.mkdir(parents=True, exist_ok=True)
     picture.save(wanted.picture, optimize=True)
     print(

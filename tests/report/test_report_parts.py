@@ -125,6 +125,16 @@ def test_hostile_names_and_perfect_scores_can_be_drawn():
     assert learning_curves(learners[:1]) == []  # one epoch is no curve
 
 
+def test_the_wild_start_of_a_long_training_does_not_flatten_the_rest():
+    slow = [LearnerResult("cnn", "", "", history=history([0.1, 0.3] + [0.9 + i / 1000 for i in range(20)]))]
+    accuracy, _ = learning_curves(slow)
+    ticks = [float(t) for t in re.findall(r">([\d.]+)%</text>", accuracy.svg)]
+    assert min(ticks) >= 89
+    short = [LearnerResult("cnn", "", "", history=history([0.1, 0.3, 0.9]))]
+    ticks = [float(t) for t in re.findall(r">([\d.]+)%</text>", learning_curves(short)[0].svg)]
+    assert min(ticks) <= 20
+
+
 def test_a_loss_of_zero_has_no_place_on_the_log_scale():
     records = [{"epoch": 1, "val_loss": 0.5}, {"epoch": 2, "val_loss": 0.0}]
     assert len(learning_curves([LearnerResult("cnn", "", "", history=records)])) == 1

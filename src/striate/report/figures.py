@@ -18,6 +18,7 @@ MARKERS = "osD^vPXp"
 WIDTH, HEIGHT = 400.0, 268.0  # user units; one is about 1.2 pixels on a wide page
 _LABEL_GAP = 14.5
 _LONGEST_LABEL = 14
+_LONG = 8  # epochs from which on the start of a curve may be cut off
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ def learning_curves(learners: Sequence[LearnerResult]) -> list[Panel]:
             if line
         ]
         if lines:
-            svg = _line_chart(
-                f"curves-{quantity}", lines, "epoch", _sketch(f"{title} by epoch", lines), log=log
-            )
+            label = _sketch(f"{title} by epoch", lines)
+            span = _settled(lines, log)
+            svg = _line_chart(f"curves-{quantity}", lines, "epoch", label, log=log, span=span)
             panels.append(Panel(title, svg))
     return panels
 
@@ -74,9 +75,7 @@ def shift_panels(learners: Sequence[LearnerResult]) -> list[Panel]:
         ]
         if lines:
             label = _sketch(f"{title} by offset in pixels", lines)
-            panels.append(
-                Panel(title, _line_chart(f"shift-{quantity}", lines, "offset in pixels", label, floor=0.0))
-            )
+            panels.append(Panel(title, _line_chart(f"shift-{quantity}", lines, "offset in pixels", label)))
     return panels
 
 
@@ -139,6 +138,21 @@ def _sketch(what: str, lines: Sequence[Line]) -> str:
     return f"{what}: {'; '.join(ends)}."
 
 
+def _settled(lines: Sequence[Line], log: bool) -> tuple[float, float] | None:
+    """Least and largest value worth showing: the first quarter of a long training may run out of the plot.
+
+    A companion may also leave a log scale at the bottom, far below what is labelled.
+    """
+    if max(len(line.y) for line in lines) < _LONG:
+        return None
+    settled = [value for line in lines for value in line.y[len(line.y) // 4 :]]
+    everything = [value for line in lines for value in line.y]
+    if not log:
+        return min(settled), max(everything)
+    labelled = [value for line in lines if line.label for value in line.y] or everything
+    return max(min(everything), min(labelled) / 3), max(settled)
+
+
 def _line_chart(
     name: str,
     lines: Sequence[Line],
@@ -146,7 +160,7 @@ def _line_chart(
     label: str,
     *,
     log: bool = False,
-    floor: float | None = None,
+    span: tuple[float, float] | None = None,
 ) -> Markup:
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -161,7 +175,7 @@ def _line_chart(
         axes.set_xlabel(x_label, labelpad=5)
         axes.margins(x=0.02)
         _x_ticks(axes, lines)
-        _y_ticks(axes, log, floor)
+        _y_ticks(axes, log, span)
         axes.spines["bottom"].set_color(MUTED)
         _label_ends(axes, [line for line in lines if line.label])
         return inline(figure, label)
@@ -197,11 +211,13 @@ def _x_ticks(axes: Axes, lines: Sequence[Line]) -> None:
         axes.set_xticks([only])
 
 
-def _y_ticks(axes: Axes, log: bool, floor: float | None) -> None:
+def _y_ticks(axes: Axes, log: bool, span: tuple[float, float] | None) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     if log:
         axes.set_yscale("log")
+        if span:
+            axes.set_ylim(span[0] / 1.15, span[1] * 1.15)
         low, high = axes.get_ylim()
         steps = (1.0,) if high / low > 300 else (1.0, 2.0, 5.0)
         axes.yaxis.set_major_locator(LogLocator(subs=steps))
@@ -209,8 +225,10 @@ def _y_ticks(axes: Axes, log: bool, floor: float | None) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         return
     low, high = axes.get_ylim()
-    top = min(high, 1.0 + 0.02 * (1.0 - low))
-    axes.set_ylim(low if floor is None else max(floor - 0.02, low), top)
+    if span:
+        margin = 0.05 * (span[1] - span[0]) or 0.01
+        low, high = span[0] - margin, span[1] + margin
+    axes.set_ylim(max(-0.02, low), min(high, 1.0 + 0.02 * (1.0 - low)))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(_percent_tick(axes)))
 
