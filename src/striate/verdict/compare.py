@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import signal
 import threading
@@ -338,7 +339,7 @@ def _stoppable(path: Path) -> Iterator[None]:
     except (KeyboardInterrupt, InterruptedRunError) as error:
         number = error.exit_code - 128 if isinstance(error, InterruptedRunError) else signal.SIGINT
         raise InterruptedRunError(
-            f"stopped; everything finished is saved, continue with: striate compare --resume {path}",
+            f"stopped; everything finished is saved, continue with: striate compare --resume {shlex.quote(str(path))}",
             came[-1] if came else number,
         ) from None
     finally:
