@@ -125,7 +125,7 @@ class TrainingState:
         self.epoch_totals["wait"] += time.perf_counter() - started
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * one_cycle(self.step, self.settings.steps)
-        torch.manual_seed(derive_seed(self.settings.seed, "dropout", self.step))
+        _seed(self.feed.device, derive_seed(self.settings.seed, "dropout", self.step))
         self.network.train()
         with _autocast(self.settings):
             logits = self.network(self.normalise(pixels))
@@ -280,6 +280,17 @@ class TrainingState:
             f" on a batch of {', '.join(names[:NAMES_SHOWN])}{more}; the last good checkpoint is kept:"
             f" try a --learning-rate below {self.settings.learning_rate:g}"
         )
+
+
+def _seed(device: torch.device, seed: int) -> None:
+    """Seed the generator that dropout draws from.
+
+    ``torch.manual_seed`` would also queue a call for every absent accelerator, with a stack trace
+    each: half a millisecond a step.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 def _device(settings: Settings) -> torch.device:
