@@ -93,6 +93,20 @@ def speed_up(best: str, wanted: float) -> Callable[[list[Row]], tuple[str, float
     return measure
 
 
+def jpegs(size: int) -> Callable[[list[Row]], tuple[str, float, Row] | None]:
+    """Decoding against Pillow in a DataLoader, for pictures of one wanted size."""
+
+    def measure(rows: list[Row]) -> tuple[str, float, Row] | None:
+        rows = [row for row in rows if row["size"] == size]
+        if not rows:
+            return None
+        row = rows[-1]
+        words = f"{row['times_pillow']:.2f}× ({row['median']['striate']:.0f} pictures a second)"
+        return words, row["times_pillow"] / 1.5, row
+
+    return measure
+
+
 def kills(rows: list[Row]) -> tuple[str, float, Row] | None:
     """Kills survived without a broken or different run, over all rows of the newest commit."""
     if not rows:
@@ -117,6 +131,10 @@ FIGURES = (
     ),
     Figure("LeNet epoch against plain PyTorch", "≥ 1×", "lenet_epoch", speed_up("best_pytorch", 1.0)),
     Figure("LeNet epoch against Keras 3", "≥ 1.5×", "lenet_epoch", speed_up("best_keras", 1.5)),
+    Figure(
+        "JPEGs of 1600×1200 to 96×96, against Pillow in a DataLoader", "≥ 1.5×", "jpeg_loading", jpegs(96)
+    ),
+    Figure("the same to 224×224", "≥ 1.5×", "jpeg_loading", jpegs(224)),
     Figure("kill −9 and resume", "50 kills, none lost", "kill_resume", kills),
     Figure("`striate --help`", "≤ 0.4 s", "startup", latest("help_seconds", 0.4, "s")),
     Figure(
