@@ -100,7 +100,8 @@ class Classifier(ABC):
 def standardise_(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Centre and scale the columns **in place** to a spread of about 1; returns mean and scale, float64 ``(D,)``.
 
-    The scale is √(σ² + s²) with s² the mean variance of all columns: a column that is almost always
+    The columns must be in one unit, as shares or unit vectors are. The scale is √(σ² + s²) with s²
+    the mean variance of all columns: a column that is almost always
     the same (a rare pattern, a corner that is always blank) would otherwise be blown up to the
     weight of the others, and its accidents with it. Constant columns become 0.
     """

@@ -68,6 +68,7 @@ def _minimise(
     objective: Objective, start: torch.Tensor, strength: float, terms: Terms, done: int
 ) -> tuple[torch.Tensor, int]:
     from scipy.optimize import OptimizeResult, minimize
+    from threadpoolctl import threadpool_limits
 
     steps = 0
 
@@ -82,12 +83,14 @@ def _minimise(
         if terms.seconds_left() <= 0:
             raise StopIteration
 
-    found = minimize(
-        value_and_gradient,
-        start.double().flatten().numpy(),
-        jac=True,
-        method="L-BFGS-B",
-        callback=after_each,
-        options={"maxiter": ITERATIONS, "ftol": TOLERANCE, "gtol": 1e-8},
-    )
+    # SciPy's own threads gain nothing on these vectors, and lose much where they meet torch's.
+    with threadpool_limits(1, user_api="blas"):
+        found = minimize(
+            value_and_gradient,
+            start.double().flatten().numpy(),
+            jac=True,
+            method="L-BFGS-B",
+            callback=after_each,
+            options={"maxiter": ITERATIONS, "ftol": TOLERANCE, "gtol": 1e-8},
+        )
     return torch.from_numpy(found.x).float().view_as(start), steps
