@@ -19,7 +19,7 @@ from striate.train.monitor import Monitor
 from striate.train.provenance import provenance
 from striate.train.run_folder import RunFolder, default_out
 from striate.train.schedule import parse_duration
-from striate.train.settings import choose_device
+from striate.train.settings import as_trained, choose_device
 from striate.verdict.judge import judge
 from striate.verdict.results import PREDICTIONS, RESULT, Comparison
 from striate.verdict.summary import summarise
@@ -71,6 +71,8 @@ def train_run(config: TrainConfig, monitor: Monitor, resume: Path | None = None)
     report = learner.fit(
         dataset.train, dataset.val, config, monitor=monitor, folder=folder, flip=dataset.flip
     )
+    config = as_trained(config, report, len(dataset.train)).model_copy(update={"out": folder.path})
+    folder.write_config(config)
     comparison = _judged(config, dataset, learner, report, folder, began)
     build_report(comparison, folder.path, dataset)
     return comparison, folder.path

@@ -11,8 +11,9 @@ import torch
 
 from striate.data.feed import Augmentation
 from striate.errors import UsageError
+from striate.models.learner import FitReport
 from striate.models.recipe import Recipe
-from striate.train.config import LearnConfig
+from striate.train.config import LearnConfig, TrainConfig
 
 T = TypeVar("T")
 
@@ -79,6 +80,19 @@ def resolve(config: LearnConfig, recipe: Recipe, pictures: int, side: int, flip:
         precision=_precision(config.precision, recipe, device),
         device=str(device),
     )
+
+
+def as_trained(config: TrainConfig, report: FitReport, pictures: int) -> TrainConfig:
+    """The config with every choice that the fit made, which repeats it.
+
+    Args:
+        config: the wishes.
+        report: of the fit on ``pictures`` training pictures.
+    """
+    chosen = {key: value for key, value in report.settings.items() if key in type(config).model_fields}
+    if report.epochs is not None and report.pictures == pictures:
+        chosen |= {"epochs": report.epochs, "budget": None}  # less than a pass only a budget can say
+    return config.model_copy(update=chosen)
 
 
 def choose_device(name: str) -> torch.device:

@@ -31,7 +31,7 @@ from striate.train.monitor import Monitor
 from striate.train.provenance import provenance
 from striate.train.run_folder import RunFolder, default_out, load_model
 from striate.train.schedule import parse_duration
-from striate.train.settings import choose_device
+from striate.train.settings import as_trained, choose_device
 from striate.verdict.judge import judge
 from striate.verdict.results import PREDICTIONS, RESULT, Comparison, LearnerResult
 from striate.verdict.shift import check_offset, default_offset, shift_experiment, stratified_sample
@@ -199,10 +199,7 @@ class _Run:
             folder=folder,
             flip=self.dataset.flip,
         )
-        chosen = {key: value for key, value in report.settings.items() if key in TrainConfig.model_fields}
-        if report.epochs is not None and report.pictures == len(self.dataset.train):
-            chosen |= {"epochs": report.epochs, "budget": None}  # less than a pass only a budget can say
-        folder.write_config(config.model_copy(update=chosen))
+        folder.write_config(as_trained(config, report, len(self.dataset.train)))
         return report
 
     def _not_judged(self, name: str, learner: Learner | None, error: StriateError) -> LearnerResult:
