@@ -17,11 +17,11 @@ from markupsafe import Markup
 from striate.data.pictures import Dataset, PictureSet
 from striate.report import facts
 from striate.report.axis import Axis
-from striate.report.closer import Closer, Shown, assemble_sheet, cell_data, hardest, look_closer, picture_zoom
+from striate.report.closer import Closer, Shown, assemble_sheet, cell_data, hardest, look_closer
 from striate.report.figures import learning_curves, shift_panels
 from striate.report.findings import data_view
 from striate.report.kernels import first_layers
-from striate.report.pictures import picture_uri
+from striate.report.pictures import picture_uri, zoom_for
 from striate.report.svg import SLOTS
 from striate.train.checkpoint import write_bytes
 from striate.verdict import units
@@ -82,7 +82,7 @@ def _context(comparison: Comparison, folder: Path, dataset: Dataset) -> dict[str
         "first": _first(closers, standing),
         "sheet": sheet,
         "cells": cell_data(closers, tiles, test, sheet) if sheet else None,
-        "zoom": picture_zoom(test),
+        "zoom": zoom_for(*test.pixels.shape[2:]),
         "hard_count": hard_count,
         "hard": hard,
         "specimens": _specimens(test),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from striate.data.pictures import PictureSet
 from striate.report.axis import Axis
-from striate.report.pictures import Sheet, affordable, in_order, picture_uri, sheet, zoom_for
+from striate.report.pictures import Sheet, affordable, in_order, picture_uri, sheet
 from striate.verdict.metrics import ClassScore, Evaluation, evaluation, worst_errors
 from striate.verdict.results import LearnerResult
 
@@ -184,11 +184,6 @@ def safe_json(value: object) -> Markup:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
-
-
-def picture_zoom(test: PictureSet, target: float = 72) -> float:
-    """How many times larger the pictures of ``test`` are shown."""
-    return zoom_for(test.pixels.shape[2], test.pixels.shape[3], target)
 
 
 def _closer(result: LearnerResult, slot: int, probabilities: torch.Tensor, test: PictureSet) -> Closer:

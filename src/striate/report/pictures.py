@@ -73,17 +73,18 @@ def encode(picture: Image.Image, lossless: bool) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
-def zoom_for(height: int, width: int, target: float = 72) -> float:
-    """How many times larger a picture is shown to be about ``target`` pixels: whole steps for small ones.
+def zoom_for(height: int, width: int) -> float:
+    """How many times larger a picture is shown: small ones by a whole number, to about 72 pixels; large
+    ones as they are, or down to 112 pixels.
 
-    >>> zoom_for(8, 8), zoom_for(28, 28), zoom_for(96, 96)
-    (9.0, 3.0, 0.75)
+    >>> zoom_for(8, 8), zoom_for(28, 28), zoom_for(96, 96), zoom_for(224, 224)
+    (9.0, 3.0, 1.0, 0.5)
     """
-    ratio = target / max(height, width)
-    return float(round(ratio)) if ratio >= 1.5 else ratio
+    side = max(height, width)
+    return float(round(72 / side)) if side <= 48 else min(1.0, 112 / side)
 
 
-def sheet(pictures: Sequence[Pixels] | NDArray[np.uint8], *, target: float = 72) -> Sheet:
+def sheet(pictures: Sequence[Pixels] | NDArray[np.uint8]) -> Sheet:
     """All ``pictures`` (uint8, one shape) as the tiles of one picture, row by row.
 
     Raises:
@@ -102,7 +103,7 @@ def sheet(pictures: Sequence[Pixels] | NDArray[np.uint8], *, target: float = 72)
     for i, tile in enumerate(tiles):
         place = (i % columns * pitch_x, i // columns * pitch_y)
         page.paste(tile if lossless else _padded(tile, pitch_x, pitch_y), place)
-    zoom = zoom_for(height, width, target)
+    zoom = zoom_for(height, width)
     return Sheet(encode(page, lossless), columns, rows, width, height, pitch_x, pitch_y, zoom)
 
 
