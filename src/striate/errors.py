@@ -38,3 +38,14 @@ class InterruptedRunError(StriateError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class ArgumentError(StriateError, ValueError, RuntimeError):
+    """An operator, a layer or a geometry function was called with something that cannot be.
+
+    It is a ``ValueError`` and a ``RuntimeError``, whichever PyTorch raises at the same place.
+    """
+
+
+class ArgumentTypeError(ArgumentError, TypeError):
+    """An argument is of the wrong kind; also a ``TypeError``."""

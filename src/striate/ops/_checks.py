@@ -1,0 +1,82 @@
+"""Argument checks that operators share.
+
+An operator first tries; when PyTorch refuses, it asks these checks for an error that teaches. A
+check names the argument, what came, what was wanted, and the formula with the numbers in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from striate.errors import ArgumentError, ArgumentTypeError
+
+LARGEST = 2**31 - 1  # of a kernel, stride, padding or dilation: sums and products of two fit 64 bits
+SPATIAL_NAMES = {1: "(L)", 2: "(H, W)", 3: "(D, H, W)"}
+AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+
+def per_dimension(
+    operator: str, name: str, value: int | Sequence[int], rank: int, least: int = 1
+) -> tuple[int, ...]:
+    """``value`` as one whole number for each spatial dimension, each from ``least`` to 2³¹ − 1.
+
+    >>> per_dimension("conv2d", "stride", 2, 2)
+    (2, 2)
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        numbers: tuple[int, ...] = (value,) * rank
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        numbers = tuple(value) * rank if len(value) == 1 else tuple(value)
+    else:
+        raise ArgumentTypeError(
+            f"{operator}: {name} came as {value!r}; wanted a whole number or {rank} of them"
+        )
+    if len(numbers) != rank:
+        raise ArgumentError(
+            f"{operator}: {name} came with {len(numbers)} numbers, {value!r}; wanted one or {rank}, {SPATIAL_NAMES[rank]}"
+        )
+    for number in numbers:
+        if not isinstance(number, int | torch.SymInt) or isinstance(number, bool):
+            raise ArgumentTypeError(f"{operator}: {name} came as {value!r}; wanted whole numbers")
+        if number < least or number > LARGEST:
+            raise ArgumentError(
+                f"{operator}: {name} came as {value!r}; wanted numbers from {least} to {LARGEST}"
+            )
+    return numbers
+
+
+def check_floating(operator: str, **tensors: Tensor | None) -> None:
+    """Every tensor is real floating point, of one dtype and on one device."""
+    first: tuple[str, Tensor] | None = None
+    for name, tensor in tensors.items():
+        if tensor is None:
+            continue
+        if not isinstance(tensor, Tensor):
+            raise ArgumentTypeError(f"{operator}: {name} came as {type(tensor).__name__}; wanted a tensor")
+        if not tensor.is_floating_point():
+            raise ArgumentError(
+                f"{operator}: {name} came as {tensor.dtype}; wanted real floating point: {name}.float()"
+            )
+        if first is None:
+            first = (name, tensor)
+        elif tensor.dtype != first[1].dtype:
+            raise ArgumentError(
+                f"{operator}: {name} came as {tensor.dtype} and {first[0]} as {first[1].dtype}; wanted one dtype"
+            )
+        elif tensor.device != first[1].device:
+            raise ArgumentError(
+                f"{operator}: {name} is on {tensor.device} and {first[0]} on {first[1].device}; wanted one device"
+            )
+
+
+def check_rank(operator: str, input: Tensor, rank: int) -> None:
+    """The input has ``rank`` spatial dimensions, a channel dimension and perhaps a batch."""
+    if input.dim() not in (rank + 1, rank + 2):
+        sizes = SPATIAL_NAMES[rank][1:-1]
+        raise ArgumentError(
+            f"{operator}: input came with {input.dim()} dimensions, {tuple(input.shape)}; "
+            f"wanted {rank + 2}, (N, C, {sizes}), or {rank + 1} without a batch, (C, {sizes})"
+        )
