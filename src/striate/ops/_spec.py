@@ -48,6 +48,24 @@ class InvalidCall:
 
 
 @dataclass(frozen=True)
+class LayerSample:
+    """One layer of ``striate.nn`` and the shape of an input for it.
+
+    Args:
+        layer: its name.
+        options: the constructor's arguments by name.
+        input: shape of an input; a list of shapes where the layer takes several.
+    """
+
+    layer: str
+    options: Mapping[str, Any]
+    input: Shapes
+
+    def __str__(self) -> str:
+        return f"{self.layer}({', '.join(f'{name}={value!r}' for name, value in self.options.items())})"
+
+
+@dataclass(frozen=True)
 class Tolerance:
     """How far a result may be from the reference computed in float64."""
 
@@ -81,7 +99,7 @@ class OpSpec:
     Args:
         functions: public function by name, all ranks and forms; the name is that of ``striate.functional``.
         references: the slow and obvious function for each, with the same arguments, in float64.
-        layers: names of its layers in ``striate.nn``.
+        layers: its layers in ``striate.nn``.
         samples: valid calls: defaults, every option, odd and even sizes, no batch, zero-size batch.
         random_call: ``(function name, random) -> Call``, a valid call with random shapes and options;
             small enough for a slow reference.
@@ -95,6 +113,10 @@ class OpSpec:
         tolerances: distance from the reference by dtype.
         double_backward: whether second derivatives exist.
         library_operators: names in ``torch.ops.striate`` that serve it, for ``opcheck``.
+        layer_samples: one at least of every layer, with the options that change its parameters.
+        sums_by_threads: tensor arguments whose gradient, below float64, comes from a routine of
+            PyTorch's that adds in an order that depends on the number of threads (oneDNN's weight
+            gradients); everything else gives the same bits with 1 and 2 threads.
     """
 
     name: str
@@ -113,6 +135,8 @@ class OpSpec:
     tolerances: Mapping[torch.dtype, Tolerance] = field(default_factory=lambda: DEFAULT_TOLERANCES)
     double_backward: bool = True
     library_operators: Sequence[str] = ()
+    layer_samples: Sequence[LayerSample] = ()
+    sums_by_threads: Sequence[str] = ()
 
     def tensors(
         self, call: Call, dtype: torch.dtype = torch.float64, device: str = "cpu", seed: int = 0
