@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from striate.errors import ArgumentError, ArgumentTypeError
+from striate.geometry.window import output_size, same_padding
 
 LARGEST = 2**31 - 1  # of a kernel, stride, padding or dilation: sums and products of two fit 64 bits
 SPATIAL_NAMES = {1: "(L)", 2: "(H, W)", 3: "(D, H, W)"}
@@ -48,8 +49,74 @@ def per_dimension(
     return numbers
 
 
+def padding_pairs(
+    operator: str,
+    padding: str | int | Sequence[int | Sequence[int]],
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+) -> tuple[tuple[int, int], ...]:
+    """``padding`` as ``(before, after)`` for each spatial dimension.
+
+    It may be ``"valid"``, ``"same"`` (⌈n / s⌉ positions), a whole number, one for each dimension,
+    or a pair for each dimension.
+
+    >>> padding_pairs("conv2d", (1, (0, 2)), (8, 8), (3, 3), (1, 1), (1, 1))
+    ((1, 1), (0, 2))
+    """
+    rank = len(kernel)
+    if isinstance(padding, str):
+        if padding == "valid":
+            return ((0, 0),) * rank
+        if padding == "same":
+            return tuple(map(same_padding, sizes, kernel, stride, dilation))
+        raise ArgumentError(
+            f'{operator}: padding came as {padding!r}; wanted "same", "valid", whole numbers or pairs'
+        )
+    if not isinstance(padding, Sequence) or not any(isinstance(part, Sequence) for part in padding):
+        return tuple((p, p) for p in per_dimension(operator, "padding", padding, rank, least=0))  # type: ignore[arg-type]
+    both = [tuple(part) if isinstance(part, Sequence) else (part, part) for part in padding]
+    if len(both) != rank or any(len(pair) != 2 for pair in both):
+        raise ArgumentError(
+            f"{operator}: padding came as {padding!r}; wanted {rank} numbers or (before, after) pairs, "
+            f"{SPATIAL_NAMES[rank]}"
+        )
+    before, after = (
+        per_dimension(operator, "padding", [pair[end] for pair in both], rank, least=0)  # type: ignore[misc]
+        for end in (0, 1)
+    )
+    return tuple(zip(before, after, strict=True))
+
+
+def output_sizes(
+    operator: str,
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    dilation: Sequence[int],
+) -> tuple[int, ...]:
+    """Positions of a window in every spatial dimension; an error says the operator and the dimension.
+
+    >>> output_sizes("conv2d", (32, 32), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    (28, 28)
+    """
+    positions = []
+    for axis, *window in zip(AXES[len(kernel)], sizes, kernel, stride, padding, dilation, strict=True):
+        try:
+            positions.append(output_size(*window))
+        except ArgumentError as error:
+            size, k, _, (before, after), d = window
+            room = d * (k - 1) + 1 - size - before - after
+            raise ArgumentError(
+                f"{operator}: {axis}: {error}; {room} more samples of padding would make it fit"
+            ) from None
+    return tuple(positions)
+
+
 def check_floating(operator: str, **tensors: Tensor | None) -> None:
-    """Every tensor is real floating point, of one dtype and on one device."""
+    """Every tensor is real floating point, of one dtype (unless autocast casts) and on one device."""
     first: tuple[str, Tensor] | None = None
     for name, tensor in tensors.items():
         if tensor is None:
@@ -62,7 +129,7 @@ def check_floating(operator: str, **tensors: Tensor | None) -> None:
             )
         if first is None:
             first = (name, tensor)
-        elif tensor.dtype != first[1].dtype:
+        elif tensor.dtype != first[1].dtype and not _autocasts(tensor):
             raise ArgumentError(
                 f"{operator}: {name} came as {tensor.dtype} and {first[0]} as {first[1].dtype}; wanted one dtype"
             )
@@ -80,3 +147,8 @@ def check_rank(operator: str, input: Tensor, rank: int) -> None:
             f"{operator}: input came with {input.dim()} dimensions, {tuple(input.shape)}; "
             f"wanted {rank + 2}, (N, C, {sizes}), or {rank + 1} without a batch, (C, {sizes})"
         )
+
+
+def _autocasts(tensor: Tensor) -> bool:
+    kind = tensor.device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
