@@ -17,12 +17,12 @@ NAMES = tuple(CLASSIFIERS)
 
 
 def clusters(n, seed, classes=3, width=12, spread=1.0):
-    """Overlapping clusters with columns of different means and spreads, one of them constant."""
+    """Overlapping clusters with columns of very different means and spreads, one of them constant."""
     centres = np.random.default_rng(99).normal(size=(classes, width)) * 1.2
     random = np.random.default_rng(seed)
     labels = random.integers(0, classes, n)
     x = centres[labels] + random.normal(size=(n, width)) * spread
-    x = x * np.logspace(-0.5, 0.5, width) + np.linspace(-5, 5, width)
+    x = x * np.logspace(-2, 1, width) + np.linspace(-5, 5, width)
     x[:, 0] = 3.0
     return Samples(torch.tensor(x, dtype=torch.float32), torch.tensor(labels))
 
@@ -50,7 +50,7 @@ def test_learns_and_is_calibrated(name):
     torch.testing.assert_close(p.sum(1), torch.ones(1000))
     right = (p.argmax(1) == test.labels).double()
     assert right.mean() > 0.95
-    assert abs(p.max(1).values.mean() - right.mean()) < 0.05
+    assert abs(p.max(1).values.mean() - right.mean()) < 0.03
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -128,9 +128,7 @@ def test_linear_is_the_optimum_that_scikit_learn_finds():
     logits = torch.tensor(reference.decision_function(standardised(val.features, mean, scale)))
     logits = logits * calibrating_factor(logits, val.labels, torch.ones(len(val.labels)))
     own = fitted.classifier.probabilities(val.features)
-    apart = (own - logits.softmax(1)).abs()
-    assert apart.max() < 0.02
-    assert apart.mean() < 1e-3
+    torch.testing.assert_close(own, logits.softmax(1).float(), atol=5e-3, rtol=0)
 
 
 def test_svm_separates_what_no_line_can():

@@ -16,6 +16,7 @@ from striate.train.monitor import Monitor
 from striate.train.run_folder import RunFolder
 
 BLOCK = 4096  # rows taken at once
+RARE = 0.2  # of its range is what a column's spread counts for at least
 HOTTEST, COLDEST = 0.05, 20.0  # bounds of the factor on logits
 
 
@@ -100,10 +101,9 @@ class Classifier(ABC):
 def standardise_(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Centre and scale the columns **in place** to a spread of about 1; returns mean and scale, float64 ``(D,)``.
 
-    The columns must be in one unit, as shares or unit vectors are. The scale is √(σ² + s²) with s²
-    the mean variance of all columns: a column that is almost always
-    the same (a rare pattern, a corner that is always blank) would otherwise be blown up to the
-    weight of the others, and its accidents with it. Constant columns become 0.
+    The scale is √(σ² + (r/5)²) with r the column's range: a column that is almost always the same (a
+    rare pattern, a corner that is nearly always blank) would otherwise be blown up to the weight of the
+    others, and its accidents with it. Columns may have different units; constant ones become 0.
     """
     n, width = features.shape
     mean = torch.zeros(width, dtype=torch.float64)
@@ -114,7 +114,8 @@ def standardise_(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     for block in torch.split(features, BLOCK):
         variance += (block.double() - mean).square_().sum(0)
     variance /= n
-    scale = (variance + variance.mean()).sqrt_()
+    spread = (features.amax(0) - features.amin(0)).double()
+    scale = (variance + (RARE * spread).square_()).sqrt_()
     scale[scale == 0] = 1.0
     for block in torch.split(features, BLOCK):
         block -= mean.float()
