@@ -23,6 +23,11 @@ MACHINE_PATH = re.compile(r"(?<![\w.}])/(work|tmp|opt|root/\.\w+)/")
 PICKLERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "shelve", "marshal"}
 PICKLING_CALLS = {"torch.load", "torch.save", "joblib.dump", "joblib.load"}
 
+OPERATORS = ROOT / "src" / "striate" / "ops"
+OPERATOR_FILES = ("__init__.py", "op.py", "reference.py", "layer.py", "spec.py")
+PAGE_PARTS = ("definition", "differ", "paper", "example")  # words of the headings of an operator's page
+PUBLIC_LISTS = {"functional": ("op", ast.FunctionDef), "nn": ("layer", ast.ClassDef)}
+
 Breach = tuple[Path, int, str]
 
 
@@ -39,6 +44,8 @@ def main() -> int:
         if _is_under(path, "src"):
             breaches += [(path, line, f"{what} has no docstring") for line, what in find_undocumented(tree)]
     breaches += find_untested(trees)
+    breaches += find_incomplete_operators(set(files))
+    breaches += find_unlisted(trees)
 
     for path, line, what in sorted(breaches):
         print(f"{path.relative_to(ROOT)}:{line}: {what}")
@@ -103,7 +110,8 @@ def find_untested(trees: dict[Path, ast.Module]) -> Iterator[Breach]:
 
     A test is about the modules that it imports or is named after (``train/loop.py`` and
     ``tests/train/test_loop.py``), and about what those import from their own folder. A verb of the
-    command line is run, not imported: a test in ``tests/cli`` says its name.
+    command line is run, not imported: a test in ``tests/cli`` says its name. An operator's folder is
+    tested through its public functions, by ``tests/ops/test_<operator>.py`` and ``tests/contract``.
     """
     source = ROOT / "src" / "striate"
     modules = {path: _module_name(path) for path in trees if path.is_relative_to(source)}
@@ -116,21 +124,89 @@ def find_untested(trees: dict[Path, ast.Module]) -> Iterator[Breach]:
 
     tested = {path for path, module in modules.items() if module in imported or named[path] in tests}
     tested |= {path for path in modules if path.parent == source / "cli" and path.stem in said}
+    tested |= {path for path in modules if ROOT / f"tests/ops/test_{path.parent.name}.py" in tests}
     waiting = list(tested)
     while waiting:
         path = waiting.pop()
         names = set(_imported_names(trees[path]))
-        near = {
-            other for other in modules if other.parent == path.parent and modules[other] in names
-        } - tested
+        near = {other for other in modules if _is_near(other, path) and modules[other] in names} - tested
         tested |= near
         waiting += near
     for path in sorted(set(modules) - tested):
         if path.name != "__init__.py":
             yield path, 1, f"no test is about it: import it in one, or add {named[path].relative_to(ROOT)}"
-    for folder in {path.parent for path in tests} - {ROOT / "tests"}:
+    for folder in {path.parent for path in tests} - {ROOT / "tests", ROOT / "tests" / "contract"}:
         if not (source / folder.relative_to(ROOT / "tests")).exists():
             yield folder, 0, "tests of a package that does not exist"
+
+
+def find_incomplete_operators(files: set[Path]) -> Iterator[Breach]:
+    """Operators without one of their files, test or page, and tests, pages and benchmarks of no operator."""
+    operators = {path.parent.name for path in files if path.parent.parent == OPERATORS}
+    shared = {path.stem.removeprefix("_") for path in files if path.parent == OPERATORS}
+    for name in operators:
+        test, page = ROOT / f"tests/ops/test_{name}.py", ROOT / f"docs/ops/{name}.md"
+        for wanted in (*(OPERATORS / name / file for file in OPERATOR_FILES), test, page):
+            if wanted not in files:
+                yield wanted, 0, f"the operator {name} needs it"
+        if page in files:
+            yield from _find_missing_parts(page)
+    for path in files:
+        kind = str(path.parent.relative_to(ROOT))
+        if kind == "tests/ops" and path.stem.startswith("test_"):
+            known = path.stem.removeprefix("test_") in operators | shared
+        else:
+            known = kind not in ("docs/ops", "benchmarks/ops") or path.stem in operators
+        if not known:
+            yield path, 0, "there is no such operator"
+
+
+def _find_missing_parts(page: Path) -> Iterator[Breach]:
+    text = page.read_text(encoding="utf-8")
+    headings = " ".join(re.findall(r"^#+ (.*)$", text, re.M)).lower()
+    for word in PAGE_PARTS:
+        if word not in headings:
+            yield page, 1, f"no heading has the word {word!r}"
+    if ">>> " not in text:
+        yield page, 1, "no example that runs (>>>)"
+
+
+def find_unlisted(trees: dict[Path, ast.Module]) -> Iterator[Breach]:
+    """Public functions and layers of operators that are not listed, and lists with more than those.
+
+    ``functional.py`` and ``nn.py`` hold a docstring, imports and a sorted ``__all__``, nothing else.
+    """
+    for name, (stem, kind) in PUBLIC_LISTS.items():
+        path = OPERATORS.parent / f"{name}.py"
+        listed: set[str] = set()
+        names: list[str] = []
+        for node in trees[path].body[1:]:
+            if isinstance(node, ast.ImportFrom) and node.module != "__future__":
+                listed |= {f"{node.module}.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
+                names = ast.literal_eval(node.value)
+                if names != sorted(set(names), key=str):
+                    yield path, node.lineno, "__all__ is not sorted, or has a name twice"
+            elif not isinstance(node, ast.ImportFrom):
+                yield path, node.lineno, "neither an import nor __all__"
+        if {entry.rsplit(".", 1)[1] for entry in listed} != set(names):
+            yield path, 1, "__all__ does not list what is imported"
+        defined = {
+            f"{_module_name(module)}.{node.name}": (module, node.lineno)
+            for module, tree in trees.items()
+            if module.parent.parent == OPERATORS and module.stem == stem
+            for node in _public_definitions(tree.body)
+            if isinstance(node, kind)
+        }
+        for entry in defined.keys() - listed:
+            yield *defined[entry], f"{entry.rsplit('.', 1)[1]} is public but not in striate.{name}"
+        for entry in listed - defined.keys():
+            yield path, 1, f"{entry} is not public in an operator's {stem}.py"
+
+
+def _is_near(other: Path, path: Path) -> bool:
+    """In the same folder, or shared by the folders of operators."""
+    return other.parent in (path.parent, OPERATORS if path.parent.parent == OPERATORS else path.parent)
 
 
 def _module_name(path: Path) -> str:
