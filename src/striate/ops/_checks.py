@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from striate.errors import ArgumentError, ArgumentTypeError
+from striate.geometry.arguments import Pads, Whole
 from striate.geometry.window import output_size, same_padding
 
 LARGEST = 2**31 - 1  # of a kernel, stride, padding or dilation: sums and products of two fit 64 bits
@@ -19,9 +20,7 @@ SPATIAL_NAMES = {1: "(L)", 2: "(H, W)", 3: "(D, H, W)"}
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
 
-def per_dimension(
-    operator: str, name: str, value: int | Sequence[int], rank: int, least: int = 1
-) -> tuple[int, ...]:
+def per_dimension(operator: str, name: str, value: Whole, rank: int, least: int = 1) -> tuple[int, ...]:
     """``value`` as one whole number for each spatial dimension, each from ``least`` to 2³¹ − 1.
 
     >>> per_dimension("conv2d", "stride", 2, 2)
@@ -49,31 +48,15 @@ def per_dimension(
     return numbers
 
 
-def padding_pairs(
-    operator: str,
-    padding: str | int | Sequence[int | Sequence[int]],
-    sizes: Sequence[int],
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    dilation: Sequence[int],
-) -> tuple[tuple[int, int], ...]:
-    """``padding`` as ``(before, after)`` for each spatial dimension.
+Pairs = tuple[tuple[int, int], ...]
 
-    It may be ``"valid"``, ``"same"`` (⌈n / s⌉ positions), a whole number, one for each dimension,
-    or a pair for each dimension.
 
-    >>> padding_pairs("conv2d", (1, (0, 2)), (8, 8), (3, 3), (1, 1), (1, 1))
+def padding_numbers(operator: str, padding: int | Sequence[int | Sequence[int]], rank: int) -> Pairs:
+    """``padding``, a number, one for each dimension or pairs, as ``(before, after)`` for each dimension.
+
+    >>> padding_numbers("conv2d", (1, (0, 2)), 2)
     ((1, 1), (0, 2))
     """
-    rank = len(kernel)
-    if isinstance(padding, str):
-        if padding == "valid":
-            return ((0, 0),) * rank
-        if padding == "same":
-            return tuple(map(same_padding, sizes, kernel, stride, dilation))
-        raise ArgumentError(
-            f'{operator}: padding came as {padding!r}; wanted "same", "valid", whole numbers or pairs'
-        )
     if not isinstance(padding, Sequence) or not any(isinstance(part, Sequence) for part in padding):
         return tuple((p, p) for p in per_dimension(operator, "padding", padding, rank, least=0))  # type: ignore[arg-type]
     both = [tuple(part) if isinstance(part, Sequence) else (part, part) for part in padding]
@@ -83,10 +66,34 @@ def padding_pairs(
             f"{SPATIAL_NAMES[rank]}"
         )
     before, after = (
-        per_dimension(operator, "padding", [pair[end] for pair in both], rank, least=0)  # type: ignore[misc]
-        for end in (0, 1)
+        per_dimension(operator, "padding", [pair[end] for pair in both], rank, least=0) for end in (0, 1)
     )
     return tuple(zip(before, after, strict=True))
+
+
+def padding_pairs(
+    operator: str,
+    padding: Pads,
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+) -> Pairs:
+    """Any ``padding`` as ``(before, after)`` for each dimension: ``"valid"``, ``"same"`` (⌈n / s⌉
+    positions), or what :func:`padding_numbers` takes.
+
+    >>> padding_pairs("conv2d", "same", (8, 8), (3, 3), (1, 2), (1, 1))
+    ((1, 1), (0, 1))
+    """
+    if not isinstance(padding, str):
+        return padding_numbers(operator, padding, len(kernel))
+    if padding == "valid":
+        return ((0, 0),) * len(kernel)
+    if padding == "same":
+        return tuple(map(same_padding, sizes, kernel, stride, dilation))
+    raise ArgumentError(
+        f'{operator}: padding came as {padding!r}; wanted "same", "valid", whole numbers or pairs'
+    )
 
 
 def output_sizes(
@@ -113,6 +120,22 @@ def output_sizes(
                 f"{operator}: {axis}: {error}; {room} more samples of padding would make it fit"
             ) from None
     return tuple(positions)
+
+
+def windows(
+    operator: str, sizes: Sequence[int], kernel: Sequence[int], stride: Whole, padding: Pads, dilation: Whole
+) -> tuple[tuple[int, ...], Pairs, tuple[int, ...], tuple[int, ...]]:
+    """Stride, padding, dilation and the output's size, each for every dimension, all checked.
+
+    >>> windows("conv2d", (7, 8), (3, 3), 2, "same", 1)
+    ((2, 2), ((1, 1), (0, 1)), (1, 1), (4, 4))
+    """
+    rank = len(kernel)
+    kernels = per_dimension(operator, "the size of the kernel", kernel, rank)
+    strides = per_dimension(operator, "stride", stride, rank)
+    dilations = per_dimension(operator, "dilation", dilation, rank)
+    pairs = padding_pairs(operator, padding, sizes, kernels, strides, dilations)
+    return strides, pairs, dilations, output_sizes(operator, sizes, kernels, strides, pairs, dilations)
 
 
 def check_floating(operator: str, **tensors: Tensor | None) -> None:
@@ -146,6 +169,38 @@ def check_rank(operator: str, input: Tensor, rank: int) -> None:
         raise ArgumentError(
             f"{operator}: input came with {input.dim()} dimensions, {tuple(input.shape)}; "
             f"wanted {rank + 2}, (N, C, {sizes}), or {rank + 1} without a batch, (C, {sizes})"
+        )
+
+
+def check_weight(operator: str, name: str, weight: Tensor, rank: int) -> None:
+    """A convolution's weight has ``rank`` dimensions after those of the channels."""
+    if weight.dim() != rank + 2:
+        raise ArgumentError(
+            f"{operator}: {name} came with {weight.dim()} dimensions, {tuple(weight.shape)}; wanted {rank + 2}: "
+            f"(C_out, C_in / groups, {', '.join('k' + size for size in SPATIAL_NAMES[rank][1:-1].split(', '))})"
+        )
+
+
+def check_bias(operator: str, name: str, bias: Tensor | None, shape: Sequence[int]) -> None:
+    """The bias, if there is one, has ``shape``."""
+    if bias is not None and tuple(bias.shape) != tuple(shape):
+        raise ArgumentError(f"{operator}: {name} came with shape {tuple(bias.shape)}; wanted {tuple(shape)}")
+
+
+def check_groups(operator: str, weight: str, in_channels: int, shape: Sequence[int], groups: int) -> None:
+    """``groups`` divides the channels, and ``shape`` of the weight, ``(C_out, C_in / groups, …)``, fits."""
+    if not isinstance(groups, int) or isinstance(groups, bool):
+        raise ArgumentTypeError(f"{operator}: groups came as {groups!r}; wanted a whole number")
+    if groups < 1 or in_channels % groups or shape[0] % groups:
+        raise ArgumentError(
+            f"{operator}: groups came as {groups}; wanted a number from 1 that divides the {in_channels} "
+            f"channels of the input and the {shape[0]} output channels of {weight}"
+        )
+    if shape[1] * groups != in_channels:
+        raise ArgumentError(
+            f"{operator}: input came with {in_channels} channels and {weight} with shape {tuple(shape)}; wanted "
+            f"C_in / groups = {in_channels} / {groups} = {in_channels // groups} in place of the {shape[1]}, "
+            f"or an input with {shape[1]}·{groups} = {shape[1] * groups} channels"
         )
 
 
