@@ -118,6 +118,13 @@ class TestCompare:
         assert told.code == 2 and "this is a comparison" in told.err
 
 
+    def test_nobody_judged_is_a_failure_that_still_reports(self, striate: Striate):
+        done = striate("compare", "digits", "--models", "sift", "--quiet", "--out", "none")
+        assert done.code == 1
+        assert "No learner could be judged" in done.out
+        assert Path("none/report.html").exists()
+
+
 class TestEvaluate:
     def test_same_test_split_as_the_run(self, striate: Striate, finished_run: Path):
         done = striate("evaluate", finished_run, "digits", "--json", "--quiet")

@@ -60,6 +60,17 @@ class StopAfter(Monitor):
             os.kill(os.getpid(), self.number)
 
 
+class StopAtEpoch(Monitor):
+    """Sends this process a signal when an epoch has ended."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def epoch(self, record):
+        if record["epoch"] == self.number:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 class Records(Monitor):
     def __init__(self):
         self.records = []
@@ -106,6 +117,16 @@ def test_a_stopped_run_ends_with_the_bits_of_an_uninterrupted_one(digits, model,
         for r in report.history
     ]
     assert timeless == [{k: r[k] for k in timeless[0]} for r in whole_report.history]
+
+
+def test_a_signal_at_the_very_end_is_heard_and_loses_nothing(digits, tmp_path):
+    whole, _ = fit("mlp", digits, epochs=2)
+    folder = RunFolder(tmp_path)
+    with pytest.raises(InterruptedRunError, match="--resume"):
+        fit("mlp", digits, folder=folder, monitor=StopAtEpoch(2), epochs=2)
+    resumed, report = fit("mlp", digits, folder=folder, epochs=2)
+    assert equal(whole, resumed)
+    assert len(report.history) == 2
 
 
 def test_resuming_a_finished_run_changes_nothing(digits, tmp_path):

@@ -49,6 +49,8 @@ def compare(
     with watch(quiet) as monitor, writing(resume or chosen.out):
         comparison, folder = run_comparison(chosen, monitor, resume)
     show_comparison(comparison, folder, as_json)
+    if all(row.accuracy is None for row in comparison.learners):
+        raise typer.Exit(1)
 
 
 def _schema() -> type[CompareConfig]:

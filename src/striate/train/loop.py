@@ -85,7 +85,7 @@ def train_network(
             if checkpoints and (ended or due or stop.signal_number):
                 state.save(checkpoints)
                 last_saved = time.monotonic()
-            if stop.signal_number and state.step < settings.steps:
+            if stop.signal_number:
                 raise _interrupted(state, folder, stop.signal_number)
     monitor.end()
     state.take_best(checkpoints)
@@ -241,8 +241,8 @@ class TrainingState:
 
     def notes(self) -> tuple[str, ...]:
         """What a reader of the result must know."""
-        done = self.settings.steps / self.feed.steps_per_epoch
-        return (f"the budget allowed {done:.2f} of a pass",) if done < 1 else ()
+        steps, whole = self.settings.steps, self.feed.steps_per_epoch
+        return (f"the budget allowed {steps:,} of the {whole:,} steps of one pass",) if steps < whole else ()
 
     def _clear_epoch(self) -> None:
         self.epoch_totals = {"loss": 0.0, "correct": 0.0, "seen": 0.0, "seconds": 0.0, "wait": 0.0}
