@@ -7,6 +7,8 @@ check names the argument, what came, what was wanted, and the formula with the n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -16,6 +18,8 @@ from striate.geometry.arguments import Pads, Whole
 from striate.geometry.window import output_size, same_padding
 
 LARGEST = 2**31 - 1  # of a kernel, stride, padding or dilation: sums and products of two fit 64 bits
+# What PyTorch and Python raise at arguments that cannot be: an operator that tries first explains these.
+REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, AttributeError, ZeroDivisionError)
 SPATIAL_NAMES = {1: "(L)", 2: "(H, W)", 3: "(D, H, W)"}
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
@@ -26,8 +30,8 @@ def per_dimension(operator: str, name: str, value: Whole, rank: int, least: int 
     >>> per_dimension("conv2d", "stride", 2, 2)
     (2, 2)
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        numbers: tuple[int, ...] = (value,) * rank
+    if _is_whole(value):
+        numbers: tuple[int, ...] = (value,) * rank  # type: ignore[assignment]
     elif isinstance(value, Sequence) and not isinstance(value, str):
         numbers = tuple(value) * rank if len(value) == 1 else tuple(value)
     else:
@@ -39,13 +43,14 @@ def per_dimension(operator: str, name: str, value: Whole, rank: int, least: int 
             f"{operator}: {name} came with {len(numbers)} numbers, {value!r}; wanted one or {rank}, {SPATIAL_NAMES[rank]}"
         )
     for number in numbers:
-        if not isinstance(number, int | torch.SymInt) or isinstance(number, bool):
+        if not _is_whole(number):
             raise ArgumentTypeError(f"{operator}: {name} came as {value!r}; wanted whole numbers")
         if number < least or number > LARGEST:
             raise ArgumentError(
                 f"{operator}: {name} came as {value!r}; wanted numbers from {least} to {LARGEST}"
             )
-    return numbers
+    # NumPy's numbers would overflow in silence.
+    return tuple(n if isinstance(n, int | torch.SymInt) else int(n) for n in numbers)
 
 
 Pairs = tuple[tuple[int, int], ...]
@@ -131,7 +136,7 @@ def windows(
     ((2, 2), ((1, 1), (0, 1)), (1, 1), (4, 4))
     """
     rank = len(kernel)
-    kernels = per_dimension(operator, "the size of the kernel", kernel, rank)
+    kernels = per_dimension(operator, "the kernel", tuple(kernel), rank)
     strides = per_dimension(operator, "stride", stride, rank)
     dilations = per_dimension(operator, "dilation", dilation, rank)
     pairs = padding_pairs(operator, padding, sizes, kernels, strides, dilations)
@@ -140,16 +145,22 @@ def windows(
 
 def check_floating(operator: str, **tensors: Tensor | None) -> None:
     """Every tensor is real floating point, of one dtype (unless autocast casts) and on one device."""
-    first: tuple[str, Tensor] | None = None
     for name, tensor in tensors.items():
-        if tensor is None:
-            continue
-        if not isinstance(tensor, Tensor):
-            raise ArgumentTypeError(f"{operator}: {name} came as {type(tensor).__name__}; wanted a tensor")
-        if not tensor.is_floating_point():
+        if isinstance(tensor, Tensor) and not tensor.is_floating_point():
             raise ArgumentError(
                 f"{operator}: {name} came as {tensor.dtype}; wanted real floating point: {name}.float()"
             )
+    check_alike(operator, **tensors)
+
+
+def check_alike(operator: str, **tensors: Tensor | None) -> None:
+    """Every tensor is one, of one dtype (unless autocast casts) and on one device."""
+    first: tuple[str, Tensor] | None = None
+    for name, tensor in tensors.items():
+        if tensor is None and name != "input":
+            continue
+        if not isinstance(tensor, Tensor):
+            raise ArgumentTypeError(f"{operator}: {name} came as {type(tensor).__name__}; wanted a tensor")
         if first is None:
             first = (name, tensor)
         elif tensor.dtype != first[1].dtype and not _autocasts(tensor):
@@ -174,6 +185,8 @@ def check_rank(operator: str, input: Tensor, rank: int) -> None:
 
 def check_weight(operator: str, name: str, weight: Tensor, rank: int) -> None:
     """A convolution's weight has ``rank`` dimensions after those of the channels."""
+    if not isinstance(weight, Tensor):
+        raise ArgumentTypeError(f"{operator}: {name} came as {type(weight).__name__}; wanted a tensor")
     if weight.dim() != rank + 2:
         raise ArgumentError(
             f"{operator}: {name} came with {weight.dim()} dimensions, {tuple(weight.shape)}; wanted {rank + 2}: "
@@ -189,7 +202,7 @@ def check_bias(operator: str, name: str, bias: Tensor | None, shape: Sequence[in
 
 def check_groups(operator: str, weight: str, in_channels: int, shape: Sequence[int], groups: int) -> None:
     """``groups`` divides the channels, and ``shape`` of the weight, ``(C_out, C_in / groups, …)``, fits."""
-    if not isinstance(groups, int) or isinstance(groups, bool):
+    if not _is_whole(groups):
         raise ArgumentTypeError(f"{operator}: groups came as {groups!r}; wanted a whole number")
     if groups < 1 or in_channels % groups or shape[0] % groups:
         raise ArgumentError(
@@ -204,6 +217,22 @@ def check_groups(operator: str, weight: str, in_channels: int, shape: Sequence[i
         )
 
 
+def check_addressable(operator: str, shape: Sequence[int], dtype: torch.dtype) -> None:
+    """A result of ``shape`` has fewer than 2⁶³ bytes, which is what PyTorch can count."""
+    if torch.compiler.is_compiling():
+        return  # sizes may be symbols, and a bound on them is no business of the graph
+    if prod(shape) * dtype.itemsize >= 2**63:
+        raise ArgumentError(
+            f"{operator}: the result would have shape {tuple(shape)}, {prod(shape)} numbers of {dtype}; "
+            f"wanted one below 2⁶³ bytes"
+        )
+
+
 def _autocasts(tensor: Tensor) -> bool:
     kind = tensor.device.type
     return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+
+
+def _is_whole(number: object) -> bool:
+    """A whole number of Python, of NumPy, or a symbol for one while a graph is traced."""
+    return isinstance(number, int | torch.SymInt | Integral) and not isinstance(number, bool)
