@@ -1,15 +1,19 @@
-# Everything starts here: `make` lists the targets. Needs Python 3.11 or newer with venv, nothing else.
+# Everything starts here: `make` lists the targets. Needs Python 3.11 or newer with venv, nothing else;
+# a C++ compiler makes it faster.
 
 PYTHON ?= python3
 VENV := .venv
 BENCH_VENV := .venv-bench
 DEPENDS := pyproject.toml constraints.txt tools/setup.sh
+SOURCES := setup.py $(foreach name,*.h *.cpp */*.h */*.cpp,$(wildcard src/striate/ops/$(name)))
+KERNELS := $(VENV)/.built-kernels
 RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
 BENCH := $(BENCH_VENV)/.installed-bench
-CODE := src tests benchmarks tools
+CODE := src tests benchmarks tools setup.py
 
 .PHONY: help demo test check bench data clean
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -18,10 +22,10 @@ help:  ## list the targets
 	@echo "  Another Python:                     make PYTHON=python3.12 demo"
 	@echo "  Linux without a GPU, small torch:   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo"
 
-demo: $(RUNTIME)  ## install, then compare all learners on real 8x8 digits: under a minute, no network
+demo: $(RUNTIME) $(KERNELS)  ## install, then compare all learners on real 8x8 digits: under a minute, no network
 	$(VENV)/bin/striate compare digits --epochs 20
 
-test: $(DEV)  ## install, then the whole test suite
+test: $(DEV) $(KERNELS)  ## install, then the whole test suite
 	@tools/system_deps.sh chromium
 	@tools/system_deps.sh npm
 	@$(VENV)/bin/python tools/fetch_data.py || [ "$$CI" != true ]
@@ -33,7 +37,7 @@ check: $(DEV)  ## lint, formatting, types, house rules
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python tools/check_layout.py
 
-bench: $(BENCH) data  ## measure everything (hours), or: make bench ONLY=lenet_epoch
+bench: $(BENCH) $(KERNELS) data  ## measure everything (hours), or: make bench ONLY=lenet_epoch
 	$(BENCH_VENV)/bin/python benchmarks/run.py $(ONLY)
 
 data: $(RUNTIME)  ## fetch MNIST and Fashion-MNIST into the data folder
@@ -41,17 +45,21 @@ data: $(RUNTIME)  ## fetch MNIST and Fashion-MNIST into the data folder
 	$(VENV)/bin/python tools/fetch_data.py
 
 clean:  ## remove environments, caches and build products (runs/ stays)
-	rm -rf $(VENV) $(BENCH_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
-	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(BENCH_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info src/striate/_kernels.so
+	find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUNTIME): $(DEPENDS)
 	@tools/setup.sh $(PYTHON) $(VENV) "."
-	@touch $@
+	@touch $@ $(KERNELS)
 
 $(DEV): $(DEPENDS)
 	@tools/setup.sh $(PYTHON) $(VENV) ".[dev]"
-	@touch $@ $(RUNTIME)
+	@touch $@ $(RUNTIME) $(KERNELS)
 
 $(BENCH): $(DEPENDS)
 	@tools/setup.sh $(PYTHON) $(BENCH_VENV) ".[bench]"
+	@touch $@
+
+$(KERNELS): $(SOURCES) | $(RUNTIME)
+	@tools/build_kernels.sh $(VENV)/bin/python
 	@touch $@

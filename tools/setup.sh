@@ -26,7 +26,8 @@ pinned() { grep -E "^$1==" constraints.txt; }
 
 echo "striate: installing $requirement into $venv (some minutes the first time)"
 install() { "$venv/bin/python" -m pip install -qq --disable-pip-version-check -c constraints.txt "$@"; }
-install "$(pinned setuptools)" "$(pinned wheel)" "$(pinned torch)" &&
-    install --no-build-isolation -e "$requirement" ||
+install "$(pinned setuptools)" "$(pinned wheel)" "$(pinned ninja)" "$(pinned torch)" &&
+    STRIATE_BUILD=0 install --no-build-isolation -e "$requirement" ||
     stop "installing failed: see the message above" \
         "the first install needs a network (or PIP_FIND_LINKS with the wheels) and about 2 GB of disk"
+exec tools/build_kernels.sh "$venv/bin/python"

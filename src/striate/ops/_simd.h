@@ -1,0 +1,204 @@
+// Vectors for kernels, by the compiler's own vector types: +, -, *, /, comparisons and ?: work on them.
+//
+// Pasted by _each_isa.h into the namespace of each instruction set, after the headers that it needs.
+// `vec<float>` has LANES lanes, `vec<double>` half as many. Data may be unaligned everywhere.
+// bf16 numbers are stored only: load and store convert, arithmetic is float.
+
+#define STRIATE_INLINE inline __attribute__((always_inline))
+
+#if defined(STRIATE_AVX512)
+constexpr int LANES = 16;
+constexpr int REGISTERS = 32;
+#elif defined(STRIATE_AVX2)
+constexpr int LANES = 8;
+constexpr int REGISTERS = 16;
+#else
+constexpr int LANES = 4;
+constexpr int REGISTERS = 16;
+#endif
+
+template <class T, int N>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(N * sizeof(T))));
+  typedef T unaligned __attribute__((vector_size(N * sizeof(T)), aligned(alignof(T)), may_alias));
+};
+
+// What is computed in for a stored type, and how many lanes of it a register has.
+template <class T>
+struct Arithmetic {
+  using type = T;
+};
+template <>
+struct Arithmetic<bf16> {
+  using type = float;
+};
+template <class T>
+using arithmetic = typename Arithmetic<T>::type;
+template <class T>
+constexpr int lanes = LANES * 4 / static_cast<int>(sizeof(arithmetic<T>));
+
+template <class T>
+using vec = typename VectorOf<arithmetic<T>, lanes<T>>::type;
+using floats = VectorOf<float, LANES>::type;
+using doubles = VectorOf<double, LANES / 2>::type;
+using ints = VectorOf<int32_t, LANES>::type;
+using words = VectorOf<uint32_t, LANES>::type;
+
+template <class V>
+STRIATE_INLINE V broadcast(double value);
+template <>
+STRIATE_INLINE floats broadcast<floats>(double value) {
+  return floats{} + static_cast<float>(value);
+}
+template <>
+STRIATE_INLINE doubles broadcast<doubles>(double value) {
+  return doubles{} + value;
+}
+
+// One number.
+STRIATE_INLINE float load_one(const float* from) { return *from; }
+STRIATE_INLINE double load_one(const double* from) { return *from; }
+STRIATE_INLINE float load_one(const bf16* from) {
+  const uint32_t bits = static_cast<uint32_t>(from->bits) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+STRIATE_INLINE void store_one(float* to, float value) { *to = value; }
+STRIATE_INLINE void store_one(double* to, double value) { *to = value; }
+STRIATE_INLINE void store_one(bf16* to, float value) {  // to nearest, ties to even; NaN stays NaN
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  to->bits = value != value ? 0x7fc0 : static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+// A whole register.
+STRIATE_INLINE floats load(const float* from) {
+  return *reinterpret_cast<const VectorOf<float, LANES>::unaligned*>(from);
+}
+STRIATE_INLINE doubles load(const double* from) {
+  return *reinterpret_cast<const VectorOf<double, LANES / 2>::unaligned*>(from);
+}
+STRIATE_INLINE void store(float* to, floats value) {
+  *reinterpret_cast<VectorOf<float, LANES>::unaligned*>(to) = value;
+}
+STRIATE_INLINE void store(double* to, doubles value) {
+  *reinterpret_cast<VectorOf<double, LANES / 2>::unaligned*>(to) = value;
+}
+
+STRIATE_INLINE words to_bf16_bits(floats value) {
+  const words bits = reinterpret_cast<words>(value);
+  const words rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  return value != value ? words{} + 0x7fc0 : rounded;
+}
+
+#if defined(STRIATE_AVX512)  // maskz: the plain intrinsics of GCC 12 warn of their own uninitialised variable
+
+STRIATE_INLINE floats load(const bf16* from) {
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return reinterpret_cast<floats>(reinterpret_cast<words>(_mm512_maskz_cvtepu16_epi32(0xffff, half)) << 16);
+}
+STRIATE_INLINE void store(bf16* to, floats value) {
+  const __m256i half = _mm512_maskz_cvtepi32_epi16(0xffff, reinterpret_cast<__m512i>(to_bf16_bits(value)));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), half);
+}
+
+// The first `count` lanes, 0 to all; the others are read as 0 and not written.
+STRIATE_INLINE floats load_first(const float* from, int count) {
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
+}
+STRIATE_INLINE doubles load_first(const double* from, int count) {
+  return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1), from);
+}
+STRIATE_INLINE floats load_first(const bf16* from, int count) {
+  const auto mask = static_cast<__mmask16>((1u << count) - 1);
+  const __m256i half = _mm256_maskz_loadu_epi16(mask, from);
+  return reinterpret_cast<floats>(reinterpret_cast<words>(_mm512_maskz_cvtepu16_epi32(0xffff, half)) << 16);
+}
+STRIATE_INLINE void store_first(float* to, floats value, int count) {
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), value);
+}
+STRIATE_INLINE void store_first(double* to, doubles value, int count) {
+  _mm512_mask_storeu_pd(to, static_cast<__mmask8>((1u << count) - 1), value);
+}
+STRIATE_INLINE void store_first(bf16* to, floats value, int count) {
+  const auto mask = static_cast<__mmask16>((1u << count) - 1);
+  const __m256i half = _mm512_maskz_cvtepi32_epi16(0xffff, reinterpret_cast<__m512i>(to_bf16_bits(value)));
+  _mm256_mask_storeu_epi16(to, mask, half);
+}
+
+#else
+
+#if defined(STRIATE_AVX2)
+STRIATE_INLINE floats load(const bf16* from) {
+  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  return reinterpret_cast<floats>(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+STRIATE_INLINE void store(bf16* to, floats value) {
+  const __m256i bits = reinterpret_cast<__m256i>(to_bf16_bits(value));
+  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(bits, bits), 0x08);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(packed));
+}
+#else
+STRIATE_INLINE floats load(const bf16* from) {
+  words bits{};
+  for (int i = 0; i < LANES; ++i) bits[i] = static_cast<uint32_t>(from[i].bits) << 16;
+  return reinterpret_cast<floats>(bits);
+}
+STRIATE_INLINE void store(bf16* to, floats value) {
+  const words bits = to_bf16_bits(value);
+  for (int i = 0; i < LANES; ++i) to[i].bits = static_cast<uint16_t>(bits[i]);
+}
+#endif
+
+template <class T>
+STRIATE_INLINE vec<T> load_first(const T* from, int count) {
+  vec<T> value{};
+  for (int i = 0; i < lanes<T>; ++i)
+    if (i < count) value[i] = load_one(from + i);
+  return value;
+}
+template <class T>
+STRIATE_INLINE void store_first(T* to, vec<T> value, int count) {
+  for (int i = 0; i < lanes<T>; ++i)
+    if (i < count) store_one(to + i, value[i]);
+}
+
+#if defined(STRIATE_AVX2)  // better than the templates for the types that have an instruction
+STRIATE_INLINE __m256i first_of_8(int count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+STRIATE_INLINE __m256i first_of_4(int count) {
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+STRIATE_INLINE floats load_first(const float* from, int count) { return _mm256_maskload_ps(from, first_of_8(count)); }
+STRIATE_INLINE doubles load_first(const double* from, int count) { return _mm256_maskload_pd(from, first_of_4(count)); }
+STRIATE_INLINE void store_first(float* to, floats value, int count) { _mm256_maskstore_ps(to, first_of_8(count), value); }
+STRIATE_INLINE void store_first(double* to, doubles value, int count) { _mm256_maskstore_pd(to, first_of_4(count), value); }
+#endif
+
+#endif
+
+// a * b + c in one instruction where there is one (the build allows contraction).
+template <class V>
+STRIATE_INLINE V fma(V a, V b, V c) {
+  return a * b + c;
+}
+
+// The larger of each pair; NaN wins, from either side.
+template <class V>
+STRIATE_INLINE V max_nan(V a, V b) {
+  return a > b ? a : (a == a ? b : a);
+}
+
+// Sum of all lanes, always in the same order: halves onto halves.
+STRIATE_INLINE float sum(floats value) {
+  for (int half = LANES / 2; half; half /= 2)
+    for (int i = 0; i < half; ++i) value[i] += value[i + half];
+  return value[0];
+}
+STRIATE_INLINE double sum(doubles value) {
+  for (int half = LANES / 4; half; half /= 2)
+    for (int i = 0; i < half; ++i) value[i] += value[i + half];
+  return value[0];
+}
