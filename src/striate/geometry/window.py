@@ -40,25 +40,27 @@ def output_size(
     """Positions of a window: ``(n + p_before + p_after − d(k − 1) − 1) // s + 1``.
 
     With ``ceil_mode`` the division rounds up, but a window that would start in the padding after
-    the end is left out, as PyTorch's pooling does.
+    the end is left out, as PyTorch's pooling does. The last window may then reach beyond the end,
+    and so may the only one.
 
     Raises:
         ArgumentError: the window does not fit.
 
     >>> output_size(32, 5), output_size(28, 2, stride=2), output_size(5, 2, stride=2, ceil_mode=True)
     (28, 14, 3)
+    >>> output_size(4, 5, stride=3, ceil_mode=True)
+    1
     """
     before, after = ends(padding)
     room = size + before + after - extent(kernel, dilation)
-    if room < 0:
+    positions = -(-room // stride) + 1 if ceil_mode else room // stride + 1
+    if positions < 1:
+        opening, closing = ("⌈", "⌉") if ceil_mode else ("⌊", "⌋")
         raise ArgumentError(
             f"a window of {kernel} (dilation {dilation}) does not fit in {size} + {before} + {after} samples:"
-            f" ({size} + {before} + {after} − {dilation}·({kernel} − 1) − 1) // {stride} + 1 is below 1"
+            f" {opening}({size} + {before} + {after} − {dilation}·({kernel} − 1) − 1) / {stride}{closing} + 1 is below 1"
         )
-    if not ceil_mode:
-        return room // stride + 1
-    positions = -(-room // stride) + 1
-    return positions - 1 if (positions - 1) * stride >= size + before else positions
+    return positions - 1 if ceil_mode and (positions - 1) * stride >= size + before else positions
 
 
 def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> tuple[int, int]:

@@ -30,6 +30,10 @@ def per_dimension(operator: str, name: str, value: Whole, rank: int, least: int 
     >>> per_dimension("conv2d", "stride", 2, 2)
     (2, 2)
     """
+    if _fits(value, least):  # the common forms first: this runs at every call
+        return (value,) * rank  # type: ignore[return-value]
+    if isinstance(value, tuple) and len(value) == rank and all([_fits(number, least) for number in value]):
+        return value
     if _is_whole(value):
         numbers: tuple[int, ...] = (value,) * rank  # type: ignore[assignment]
     elif isinstance(value, Sequence) and not isinstance(value, str):
@@ -62,18 +66,17 @@ def padding_numbers(operator: str, padding: int | Sequence[int | Sequence[int]],
     >>> padding_numbers("conv2d", (1, (0, 2)), 2)
     ((1, 1), (0, 2))
     """
-    if not isinstance(padding, Sequence) or not any(isinstance(part, Sequence) for part in padding):
-        return tuple((p, p) for p in per_dimension(operator, "padding", padding, rank, least=0))  # type: ignore[arg-type]
-    both = [tuple(part) if isinstance(part, Sequence) else (part, part) for part in padding]
-    if len(both) != rank or any(len(pair) != 2 for pair in both):
-        raise ArgumentError(
-            f"{operator}: padding came as {padding!r}; wanted {rank} numbers or (before, after) pairs, "
-            f"{SPATIAL_NAMES[rank]}"
-        )
-    before, after = (
-        per_dimension(operator, "padding", [pair[end] for pair in both], rank, least=0) for end in (0, 1)
-    )
-    return tuple(zip(before, after, strict=True))
+    if not isinstance(padding, tuple | list) or not any([isinstance(part, tuple | list) for part in padding]):
+        return tuple([(p, p) for p in per_dimension(operator, "padding", padding, rank, least=0)])  # type: ignore[arg-type]
+    parts = padding * rank if len(padding) == 1 else padding
+    if len(parts) != rank:
+        raise _not_pairs(operator, padding, rank)
+    pairs = []
+    for part in parts:
+        if isinstance(part, tuple | list) and len(part) != 2:
+            raise _not_pairs(operator, padding, rank)
+        pairs.append(per_dimension(operator, "padding", part, 2, least=0))
+    return tuple(pairs)  # type: ignore[arg-type]
 
 
 def padding_pairs(
@@ -108,6 +111,7 @@ def output_sizes(
     stride: Sequence[int],
     padding: Sequence[tuple[int, int]],
     dilation: Sequence[int],
+    ceil_mode: bool = False,
 ) -> tuple[int, ...]:
     """Positions of a window in every spatial dimension; an error says the operator and the dimension.
 
@@ -117,18 +121,26 @@ def output_sizes(
     positions = []
     for axis, *window in zip(AXES[len(kernel)], sizes, kernel, stride, padding, dilation, strict=True):
         try:
-            positions.append(output_size(*window))
+            positions.append(output_size(*window, ceil_mode=ceil_mode))
         except ArgumentError as error:
             size, k, _, (before, after), d = window
-            room = d * (k - 1) + 1 - size - before - after
+            missing = d * (k - 1) + 1 - size - before - after
+            fitting = (size + before + after - 1) // d + 1
             raise ArgumentError(
-                f"{operator}: {axis}: {error}; {room} more samples of padding would make it fit"
+                f"{operator}: {axis}: {error}; padding={max(before, after) + -(-missing // 2)}"
+                + (f" or a kernel of {fitting} would fit" if fitting > 0 else " would fit")
             ) from None
     return tuple(positions)
 
 
 def windows(
-    operator: str, sizes: Sequence[int], kernel: Sequence[int], stride: Whole, padding: Pads, dilation: Whole
+    operator: str,
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: Whole,
+    padding: Pads,
+    dilation: Whole,
+    ceil_mode: bool = False,
 ) -> tuple[tuple[int, ...], Pairs, tuple[int, ...], tuple[int, ...]]:
     """Stride, padding, dilation and the output's size, each for every dimension, all checked.
 
@@ -140,7 +152,8 @@ def windows(
     strides = per_dimension(operator, "stride", stride, rank)
     dilations = per_dimension(operator, "dilation", dilation, rank)
     pairs = padding_pairs(operator, padding, sizes, kernels, strides, dilations)
-    return strides, pairs, dilations, output_sizes(operator, sizes, kernels, strides, pairs, dilations)
+    output = output_sizes(operator, sizes, kernels, strides, pairs, dilations, ceil_mode)
+    return strides, pairs, dilations, output
 
 
 def check_floating(operator: str, **tensors: Tensor | None) -> None:
@@ -231,6 +244,18 @@ def check_addressable(operator: str, shape: Sequence[int], dtype: torch.dtype) -
 def _autocasts(tensor: Tensor) -> bool:
     kind = tensor.device.type
     return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+
+
+def _fits(number: object, least: int) -> bool:
+    """A whole number of Python's own from ``least`` to 2³¹ − 1."""
+    return type(number) is int and least <= number <= LARGEST
+
+
+def _not_pairs(operator: str, padding: object, rank: int) -> ArgumentError:
+    return ArgumentError(
+        f"{operator}: padding came as {padding!r}; wanted {rank} numbers or (before, after) pairs, "
+        f"{SPATIAL_NAMES[rank]}"
+    )
 
 
 def _is_whole(number: object) -> bool:
