@@ -32,7 +32,7 @@ def per_dimension(operator: str, name: str, value: Whole, rank: int, least: int 
     """
     if _fits(value, least):  # the common forms first: this runs at every call
         return (value,) * rank  # type: ignore[return-value]
-    if isinstance(value, tuple) and len(value) == rank and all([_fits(number, least) for number in value]):
+    if isinstance(value, tuple) and len(value) == rank and all(_fits(number, least) for number in value):
         return value
     if _is_whole(value):
         numbers: tuple[int, ...] = (value,) * rank  # type: ignore[assignment]
@@ -66,8 +66,8 @@ def padding_numbers(operator: str, padding: int | Sequence[int | Sequence[int]],
     >>> padding_numbers("conv2d", (1, (0, 2)), 2)
     ((1, 1), (0, 2))
     """
-    if not isinstance(padding, tuple | list) or not any([isinstance(part, tuple | list) for part in padding]):
-        return tuple([(p, p) for p in per_dimension(operator, "padding", padding, rank, least=0)])  # type: ignore[arg-type]
+    if not isinstance(padding, tuple | list) or not any(isinstance(part, tuple | list) for part in padding):
+        return tuple((p, p) for p in per_dimension(operator, "padding", padding, rank, least=0))  # type: ignore[arg-type]
     parts = padding * rank if len(padding) == 1 else padding
     if len(parts) != rank:
         raise _not_pairs(operator, padding, rank)
@@ -119,15 +119,16 @@ def output_sizes(
     (28, 28)
     """
     positions = []
-    for axis, *window in zip(AXES[len(kernel)], sizes, kernel, stride, padding, dilation, strict=True):
+    for axis, n, k, s, pair, d in zip(
+        AXES[len(kernel)], sizes, kernel, stride, padding, dilation, strict=True
+    ):
         try:
-            positions.append(output_size(*window, ceil_mode=ceil_mode))
+            positions.append(output_size(n, k, s, pair, d, ceil_mode))
         except ArgumentError as error:
-            size, k, _, (before, after), d = window
-            missing = d * (k - 1) + 1 - size - before - after
-            fitting = (size + before + after - 1) // d + 1
+            missing = d * (k - 1) + 1 - n - sum(pair)
+            fitting = (n + sum(pair) - 1) // d + 1
             raise ArgumentError(
-                f"{operator}: {axis}: {error}; padding={max(before, after) + -(-missing // 2)}"
+                f"{operator}: {axis}: {error}; padding={-(-(sum(pair) + missing) // 2)}"
                 + (f" or a kernel of {fitting} would fit" if fitting > 0 else " would fit")
             ) from None
     return tuple(positions)
