@@ -28,7 +28,7 @@ from striate.errors import UsageError
 
 KERNELS = Path(__file__).resolve().parent.parent / "_kernels.so"
 INSTRUCTION_SETS = ("portable", "avx2", "avx512")  # numbered as in _isa.h
-LIBRARY: Any = torch.library.Library("striate", "FRAGMENT")  # its methods have no types
+LIBRARY: Any = torch.library.Library("striate", "FRAGMENT")  # type: ignore[no-untyped-call]
 LIBRARY.define("native_supports(int isa) -> bool")
 LIBRARY.define("native_use(int isa) -> int")
 LIBRARY.define("native_dot(Tensor a, Tensor b) -> Tensor")
@@ -168,7 +168,7 @@ def differentiable(
     ``cpu.cpp`` registers its kernel twice, as ``name`` and as ``name.raw``. Compiled and exported
     programs hold ``name``, whose gradient is registered with the library. An eager call takes
     ``name.raw``, inside a ``torch.autograd.Function`` when a gradient is wanted: the same two
-    functions, a third of the microseconds (docs/decisions/native.md has the figures).
+    functions, half of the microseconds (docs/decisions/native.md has the figures).
 
     Args:
         schema: as ``torch.library`` takes it, without a namespace.
@@ -184,11 +184,13 @@ def differentiable(
     for overload in (compiled, raw):
         torch.library.register_fake(overload, fake, lib=LIBRARY)
     torch.library.register_autograd(f"striate::{name}", backward, setup_context=save, lib=LIBRARY)
-    body = {
-        "forward": staticmethod(raw),
-        "setup_context": staticmethod(save),
-        "backward": staticmethod(backward),
-    }
+
+    def forward(ctx: Any, *arguments: Any) -> Any:
+        output = raw(*arguments)
+        save(ctx, arguments, output)
+        return output
+
+    body = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
     function: Any = type(name, (torch.autograd.Function,), body)
     apply = function.apply
 
