@@ -99,9 +99,23 @@ def padding_pairs(
         return ((0, 0),) * len(kernel)
     if padding == "same":
         return tuple(map(same_padding, sizes, kernel, stride, dilation))
-    raise ArgumentError(
-        f'{operator}: padding came as {padding!r}; wanted "same", "valid", whole numbers or pairs'
-    )
+    raise _no_such_padding(operator, padding)
+
+
+def settled_padding(operator: str, padding: Pads, rank: int) -> str | tuple[int, ...] | Pairs:
+    """``padding`` in its simplest form: ``"same"``, ``"valid"``, a number for each dimension, or pairs.
+
+    >>> settled_padding("conv2d", 1, 2), settled_padding("conv2d", ((2, 2), (0, 1)), 2)
+    ((1, 1), ((2, 2), (0, 1)))
+    """
+    if isinstance(padding, str):
+        if padding in ("same", "valid"):
+            return padding
+        raise _no_such_padding(operator, padding)
+    pairs = padding_numbers(operator, padding, rank)
+    if all(before == after for before, after in pairs):
+        return tuple(before for before, _ in pairs)
+    return pairs
 
 
 def output_sizes(
@@ -177,7 +191,7 @@ def check_alike(operator: str, **tensors: Tensor | None) -> None:
             raise ArgumentTypeError(f"{operator}: {name} came as {type(tensor).__name__}; wanted a tensor")
         if first is None:
             first = (name, tensor)
-        elif tensor.dtype != first[1].dtype and not _autocasts(tensor):
+        elif tensor.dtype != first[1].dtype and not autocasts(tensor):
             raise ArgumentError(
                 f"{operator}: {name} came as {tensor.dtype} and {first[0]} as {first[1].dtype}; wanted one dtype"
             )
@@ -197,14 +211,16 @@ def check_rank(operator: str, input: Tensor, rank: int) -> None:
         )
 
 
-def check_weight(operator: str, name: str, weight: Tensor, rank: int) -> None:
+def check_weight(
+    operator: str, name: str, weight: Tensor, rank: int, channels: str = "C_out, C_in / groups"
+) -> None:
     """A convolution's weight has ``rank`` dimensions after those of the channels."""
     if not isinstance(weight, Tensor):
         raise ArgumentTypeError(f"{operator}: {name} came as {type(weight).__name__}; wanted a tensor")
     if weight.dim() != rank + 2:
         raise ArgumentError(
             f"{operator}: {name} came with {weight.dim()} dimensions, {tuple(weight.shape)}; wanted {rank + 2}: "
-            f"(C_out, C_in / groups, {', '.join('k' + size for size in SPATIAL_NAMES[rank][1:-1].split(', '))})"
+            f"({channels}, {', '.join('k' + size for size in SPATIAL_NAMES[rank][1:-1].split(', '))})"
         )
 
 
@@ -242,7 +258,8 @@ def check_addressable(operator: str, shape: Sequence[int], dtype: torch.dtype) -
         )
 
 
-def _autocasts(tensor: Tensor) -> bool:
+def autocasts(tensor: Tensor) -> bool:
+    """Whether autocast may change the dtype of what is computed from ``tensor``."""
     kind = tensor.device.type
     return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
 
@@ -250,6 +267,12 @@ def _autocasts(tensor: Tensor) -> bool:
 def _fits(number: object, least: int) -> bool:
     """A whole number of Python's own from ``least`` to 2³¹ − 1."""
     return type(number) is int and least <= number <= LARGEST
+
+
+def _no_such_padding(operator: str, padding: str) -> ArgumentError:
+    return ArgumentError(
+        f'{operator}: padding came as {padding!r}; wanted "same", "valid", whole numbers or pairs'
+    )
 
 
 def _not_pairs(operator: str, padding: object, rank: int) -> ArgumentError:

@@ -38,6 +38,17 @@ class Call:
         return self.name or f"{self.function}{dict(self.tensors)}{dict(self.options) or ''}"
 
 
+def split_batch(call: Call, rank: int) -> tuple[Shape, Shape]:
+    """Shape of the input of ``call`` as ``(N,)`` or ``()``, and the ``(C, *size)`` that geometry takes.
+
+    >>> split_batch(Call("conv2d", {"input": (8, 3, 32, 32)}), 2)
+    ((8,), (3, 32, 32))
+    """
+    shape = call.tensors["input"]
+    assert isinstance(shape, tuple)
+    return shape[: -1 - rank], shape[-1 - rank :]
+
+
 @dataclass(frozen=True)
 class InvalidCall:
     """A call that must raise ``ArgumentError``, and words that its message must hold."""
