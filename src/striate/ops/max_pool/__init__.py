@@ -1,0 +1,1 @@
+"""Max pooling: sliding windows, adaptive windows, and the whole picture."""
