@@ -1,6 +1,6 @@
 """Exact integer arithmetic of sizes, parameters, multiply-adds and receptive fields.
 
-Nothing here needs torch but :func:`trace`, which walks a real model and imports it when first used.
+Nothing here needs torch but :func:`trace`, which walks a real model; what few need is imported on use.
 
 >>> from striate import geometry
 >>> geometry.output_size(32, 5), geometry.conv((3, 32, 32), 6, 5).parameters
@@ -8,6 +8,9 @@ Nothing here needs torch but :func:`trace`, which walks a real model and imports
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from striate.geometry.cost import conv_macs, conv_parameters, linear_macs
 from striate.geometry.operators import (
@@ -27,6 +30,7 @@ from striate.geometry.operators import (
     spatial_separable_conv,
     spectral_pool,
 )
+from striate.geometry.transposed import Setting, overlap, overlaps, transposed_settings
 from striate.geometry.window import (
     adaptive_windows,
     ends,
@@ -36,8 +40,20 @@ from striate.geometry.window import (
     transposed_output_size,
 )
 
+if TYPE_CHECKING:
+    from striate.geometry.receptive_field import PICTURE, Field
+    from striate.geometry.seen import ReceptiveField
+    from striate.geometry.tracing import Row, Trace, TraceError, trace
+
 __all__ = [
+    "PICTURE",
+    "Field",
     "Layer",
+    "ReceptiveField",
+    "Row",
+    "Setting",
+    "Trace",
+    "TraceError",
     "adaptive_pool",
     "adaptive_windows",
     "chain",
@@ -53,6 +69,8 @@ __all__ = [
     "linear_macs",
     "local_conv",
     "output_size",
+    "overlap",
+    "overlaps",
     "parallel",
     "pool",
     "pyramid_pool",
@@ -60,5 +78,21 @@ __all__ = [
     "separable_conv",
     "spatial_separable_conv",
     "spectral_pool",
+    "trace",
     "transposed_output_size",
+    "transposed_settings",
 ]
+
+_ON_USE = {
+    **dict.fromkeys(("PICTURE", "Field"), "receptive_field"),
+    "ReceptiveField": "seen",
+    **dict.fromkeys(("Row", "Trace", "TraceError", "trace"), "tracing"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_ON_USE[name]}"), name)
+    globals()[name] = value
+    return value

@@ -298,16 +298,18 @@ def pool(
     return Layer(tuple(input), (channels, *output), connections=channels * connections)
 
 
-def adaptive_pool(input: Sequence[int], bins: int | Sequence[int | None]) -> Layer:
+def adaptive_pool(input: Sequence[int], output_size: int | Sequence[int | None]) -> Layer:
     """Pooling to a wanted size; ``None`` keeps a dimension.
 
     >>> adaptive_pool((8, 7, 5), (3, None)).output
     (8, 3, 5)
     """
     channels, size = channels_and_size(input)
-    wanted: Sequence[int | None] = bins if isinstance(bins, Sequence) else (bins,) * len(size)
+    wanted: Sequence[int | None] = (
+        output_size if isinstance(output_size, Sequence) else (output_size,) * len(size)
+    )
     if len(wanted) != len(size):
-        raise ArgumentError(f"output_size came as {bins!r}; wanted one number or {len(size)}")
+        raise ArgumentError(f"output_size came as {output_size!r}; wanted one number or {len(size)}")
     numbers = [n if b is None else b for n, b in zip(size, wanted, strict=True)]
     output = whole("output_size", numbers, len(size))
     seen = [
@@ -338,20 +340,16 @@ def pyramid_pool(input: Sequence[int], levels: Sequence[int]) -> Layer:
     return Layer(tuple(input), (features,), connections=sum(layer.connections for layer in layers))
 
 
-def spectral_pool(input: Sequence[int], output: Whole) -> Layer:
-    """Keep the lowest frequencies: every output number depends on the channel's whole picture.
+def spectral_pool(input: Sequence[int], output_size: Whole) -> Layer:
+    """Keep the lowest frequencies: along a dimension that changes, every output reads every input.
 
     >>> spectral_pool((8, 28, 28), 14).output
     (8, 14, 14)
     """
     channels, size = channels_and_size(input)
-    wanted = whole("output_size", output, len(size))
-    for came, want in zip(size, wanted, strict=True):
-        if want > came:
-            raise ArgumentError(
-                f"output_size came as {output!r} for {size}; wanted at most the picture's own size"
-            )
-    return Layer(tuple(input), (channels, *wanted), connections=channels * prod(size) * prod(wanted))
+    wanted = whole("output_size", output_size, len(size))
+    linked = prod(n * m if n != m else n for n, m in zip(size, wanted, strict=True))
+    return Layer(tuple(input), (channels, *wanted), connections=channels * linked)
 
 
 def _windows(

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from striate.geometry.trace import count_macs
+from striate.geometry.tracing import trace
 from striate.models.recipe import Recipe
 from striate.train.config import LearnConfig
 from striate.train.schedule import parse_duration
@@ -116,4 +116,4 @@ def choose_width(shape: tuple[int, int, int], train_size: int, config: LearnConf
 def training_macs(shape: tuple[int, int, int], width: int) -> int:
     """Multiply-adds of a training step for one picture: forward, and twice as many backward."""
     channels, *size = shape
-    return 3 * count_macs(CNN(channels, (size[0], size[1]), 10, width=width), shape)
+    return 3 * trace(CNN(channels, (size[0], size[1]), 10, width=width), shape).macs

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from striate.data.pictures import PictureSet
-from striate.errors import UsageError
-from striate.geometry.trace import count_macs
+from striate.errors import ArgumentError, UsageError
+from striate.geometry.tracing import trace
 from striate.models import cnn, lenet, mlp
 from striate.models.learner import FitReport, Kind, Learner
 from striate.models.recipe import Recipe
@@ -143,8 +143,8 @@ class NetworkLearner(Learner):
     def macs(self) -> int | None:
         """See :attr:`Learner.macs`; ``None`` where the network cannot be walked."""
         try:
-            return count_macs(self.network, self.shape)
-        except (RuntimeError, NotImplementedError):
+            return trace(self.network, self.shape).macs
+        except ArgumentError:
             return None
 
     def tensors(self) -> dict[str, torch.Tensor]:
