@@ -95,36 +95,27 @@ def _check_half(operator: str, kernel: tuple[int, ...], padding: tuple[int, ...]
             )
 
 
-def output_sizes_wanted(
-    operator: str, input: Tensor, rank: int, output_size: int | Sequence[int | None] | None
-) -> tuple[int, ...]:
-    """``output_size`` of an adaptive pooling for every dimension, or the error that says what is wrong.
-
-    >>> output_sizes_wanted("adaptive_max_pool2d", torch.ones(3, 8, 9), 2, (4, None))
-    (4, 9)
-    """
-    check_rank(operator, input, rank)
-    each = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * rank
-    if len(each) not in (1, rank) or isinstance(output_size, str):
-        raise ArgumentError(
-            f"{operator}: output_size came as {output_size!r}; wanted a whole number or {rank} of them"
-        )
-    sizes = input.shape[-rank:]
-    if len(each) == 1:
-        each *= rank
-    filled = tuple(size if want is None else want for size, want in zip(sizes, each, strict=True))
-    return per_dimension(operator, "output_size", filled, rank, least=0)
-
-
 def check_adaptive(
     operator: str, input: Tensor, rank: int, output_size: int | Sequence[int | None] | None
 ) -> None:
     """What PyTorch's adaptive poolings refuse, in words."""
-    if not isinstance(input, Tensor):
-        raise ArgumentTypeError(f"{operator}: input came as {type(input).__name__}; wanted a tensor")
-    wanted = output_sizes_wanted(operator, input, rank, output_size)
     check_input(operator, input, rank)
-    check_addressable(operator, (*input.shape[:-rank], *wanted), input.dtype)
+    each = tuple(output_size) if isinstance(output_size, tuple | list) else (output_size,) * rank
+    if len(each) not in (1, rank):
+        raise ArgumentError(
+            f"{operator}: output_size came as {output_size!r}; wanted a whole number or {rank} of them"
+        )
+    sizes = input.shape[-rank:]
+    bins: list[Any] = [
+        size if n is None else n
+        for size, n in zip(sizes, each if len(each) == rank else each * rank, strict=True)
+    ]
+    for n in bins:
+        if not isinstance(n, int | torch.SymInt) or isinstance(n, bool):
+            raise ArgumentTypeError(f"{operator}: output_size came as {output_size!r}; wanted whole numbers")
+        if n < 0:
+            raise ArgumentError(f"{operator}: output_size came as {output_size!r}; wanted numbers from 0")
+    check_addressable(operator, (*(max(n, 1) for n in input.shape[:-rank]), *bins), input.dtype)
 
 
 def check_computes(operator: str, input: Tensor, error: Exception) -> None:
@@ -147,7 +138,7 @@ def memory_format(input: Tensor) -> torch.memory_format:
     >>> memory_format(torch.ones(2, 3, 4, 5).to(memory_format=torch.channels_last))
     torch.channels_last
     """
-    if not input.is_contiguous():
+    if not input.is_contiguous() or input.numel() == 0:  # an empty tensor is contiguous anyhow
         if input.dim() == 4 and input.is_contiguous(memory_format=torch.channels_last):
             return torch.channels_last
         if input.dim() == 5 and input.is_contiguous(memory_format=torch.channels_last_3d):

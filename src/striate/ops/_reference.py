@@ -45,10 +45,12 @@ def window_taps(size: int, kernel: int, stride: int, ends: Ends, dilation: int, 
     before, after = ends
     reach = dilation * (kernel - 1) + 1
     starts = list(range(-before, size + after - reach + 1, stride))
-    if ceil_mode:  # one window more, if something is left for it and it starts before the padding behind
+    if ceil_mode:  # one window more if anything is left for it; the last must not start in the padding behind
         following = starts[-1] + stride if starts else -before
-        if following < size and following - stride + reach < size + after:
+        if following - stride + reach < size + after:
             starts.append(following)
+        if starts[-1] >= size:
+            starts.pop()
     return [[start + dilation * tap for tap in range(kernel)] for start in starts]
 
 

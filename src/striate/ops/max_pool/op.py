@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
 from striate.geometry.window import extent
-from striate.ops._checks import REFUSALS, autocasts, check_floating
+from striate.ops._checks import LARGEST, REFUSALS, autocasts, check_floating
 from striate.ops._pool import (
     Windows,
     check_adaptive,
@@ -248,7 +248,7 @@ def _max_pool(
             is_plain(padding)
             and is_plain(kernel_size)
             and is_plain(stride)
-            and (dilation == 1 or (is_plain(dilation) and _lands(input, rank, dilation)))
+            and (dilation == 1 or (is_plain(dilation) and _is_sound(input, rank, kernel_size, dilation)))
             and not input.is_meta  # where PyTorch takes arguments that cannot be
         ):
             return PYTORCHS[rank](input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
@@ -267,18 +267,16 @@ def _readable(input: Tensor, rank: int) -> Tensor:
     return input.contiguous() if rank == 3 and input.dim() == 4 else input
 
 
-def _lands(input: Tensor, rank: int, dilation: Whole) -> bool:
-    """Whether every window has a tap in the picture.
+def _is_sound(input: Tensor, rank: int, kernel_size: Whole, dilation: Whole) -> bool:
+    """Whether PyTorch's operator is right with taps ``dilation`` apart.
 
     Taps further apart than the picture is long may jump over it, from the padding on one side to
-    that on the other. PyTorch's index of the winner then lies beyond the picture, and its backward
-    pass writes there.
+    that on the other: PyTorch's index of the winner then lies beyond the picture, and its backward
+    pass writes there. And it multiplies dilation and kernel in 32 bits.
     """
     steps = (dilation,) if isinstance(dilation, int) else tuple(dilation)
-    return max(steps) <= min(input.shape[-rank:]) or all(
-        step <= size
-        for step, size in zip(steps * rank if len(steps) == 1 else steps, input.shape[-rank:], strict=False)
-    )
+    kernel = (kernel_size,) if isinstance(kernel_size, int) else tuple(kernel_size)
+    return max(steps) <= min(input.shape[-rank:]) and max(steps) * max(kernel) <= LARGEST
 
 
 def _padded(input: Tensor, rank: int, windows: Windows, return_indices: bool) -> Any:
@@ -289,12 +287,7 @@ def _padded(input: Tensor, rank: int, windows: Windows, return_indices: bool) ->
     the winners up in the picture, as a window of nothing but −∞ must not choose a tap outside.
     """
     sizes = tuple(input.shape[-rank:])
-    before = tuple(pair[0] for pair in windows.padding)
-    # Taps that no window has in the picture are dropped: a kernel may be larger than memory.
-    kernel = tuple(
-        min(k, (n + b - 1) // d + 1)
-        for k, n, b, d in zip(windows.kernel, sizes, before, windows.dilation, strict=True)
-    )
+    kernel, before = _trimmed(windows, sizes)
     inside = tuple(
         b if b <= k // 2 and d <= n else 0
         for b, k, d, n in zip(before, kernel, windows.dilation, sizes, strict=True)
@@ -321,6 +314,21 @@ def _padded(input: Tensor, rank: int, windows: Windows, return_indices: bool) ->
         found = input.flatten(-rank).gather(-1, indices.flatten(-rank).clamp(min=0)).reshape(indices.shape)
         values = like(torch.where(indices < 0, smallest, found).to(values.dtype), values)
     return (values, indices) if return_indices else values
+
+
+def _trimmed(windows: Windows, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Kernel and padding before, without the first and last taps that no window has in the picture.
+
+    A kernel may be larger than memory.
+    """
+    trimmed = []
+    for k, s, (b, _), d, o, n in zip(
+        windows.kernel, windows.stride, windows.padding, windows.dilation, windows.output, sizes, strict=True
+    ):
+        first = min(max((b - (o - 1) * s) // d, 0), k - 1)
+        trimmed.append((min(k - first, max((n - 1 + b) // d + 1 - first, 1)), b - first * d))
+    kernel, before = zip(*trimmed, strict=True)
+    return kernel, before
 
 
 def _cropped(pooled: Tensor, output: tuple[int, ...]) -> Tensor:
