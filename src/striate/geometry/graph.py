@@ -16,46 +16,24 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from fractions import Fraction
-from typing import NamedTuple
 
 from striate.geometry.along import (
     SAME,
-    All,
     Along,
-    Blocks,
     Indices,
-    Listed,
-    Resample,
     Window,
     contains,
     indices,
     union,
 )
-from striate.geometry.receptive_field import PICTURE, Field, View, combine
+from striate.geometry.receptive_field import PICTURE, Field
 from striate.geometry.reshape import Factor, refill, reshape_box
+from striate.geometry.terms import Term, Terms, merged, send
 
 Shape = tuple[int, ...]
 Box = tuple[Indices, ...]  # one set for each dimension of a tensor
 
 MOST_BOXES = 2_000
-MOST_TERMS = 12
-
-
-class Term(NamedTuple):
-    """One group of paths to the picture.
-
-    Attributes:
-        factors: for each dimension of the tensor, what it is made of.
-        fields: for each dimension of the picture, what a position sees; a dimension that no
-            factor runs along is seen alike from everywhere.
-    """
-
-    factors: tuple[tuple[Factor, ...], ...]
-    fields: tuple[Field, ...]
-
-
-Terms = tuple[Term, ...] | None
 
 
 Reads = tuple["int | tuple[int, int] | None", Along]
@@ -99,11 +77,11 @@ class Link:
         fields = list(term.fields)
         for (dim, along), old, size in zip(self.dims, term.factors, self.parent.shape, strict=True):
             if dim is None:
-                if _pass(old, fields, along, size, 1) is None:
+                if send(old, fields, along, size, 1) is None:
                     return None
                 continue
             position, *taps = dim if isinstance(dim, tuple) else (dim,)
-            moved = old if along is SAME else _pass(old, fields, along, size, shape[position])
+            moved = old if along is SAME else send(old, fields, along, size, shape[position])
             if moved is None:
                 return None
             for tap in taps:  # what the taps of one window see differs
@@ -157,32 +135,6 @@ class Node:
         parents = [link.parent for link in links]
         self.unknown: str | None = unknown or next((p.unknown for p in parents if p.unknown), None)
         self.terms: Terms = None if self.unknown else _forward(links, shape)
-
-    def views(self) -> tuple[tuple[int | None, View], ...] | None:
-        """For each dimension of the picture: the dimension of the tensor that runs along it, and what is seen.
-
-        ``None`` if there is no closed form.
-        """
-        if not self.terms or (len(self.terms) > 1 and any(map(_has_gaps, self.terms))):
-            return None
-        views = []
-        for axis in range(len(self.terms[0].fields)):
-            fields = combine(term.fields[axis] for term in self.terms)
-            along = {
-                (dim, factor.size)
-                for term in self.terms
-                for dim, factors in enumerate(term.factors)
-                for factor in factors
-                if factor.axis == axis
-            }
-            mixed = any(
-                not factor.even for term in self.terms for dim, _ in along for factor in term.factors[dim]
-            )
-            if fields is None or len(along) > 1 or mixed:
-                return None
-            dim, positions = along.pop() if along else (None, 1)
-            views.append((dim, View(fields, positions)))
-        return tuple(views)
 
 
 def picture(number: int, shape: Shape, rank: int) -> Node:
@@ -279,44 +231,7 @@ def _forward(links: Sequence[Link | Reshaped], shape: Shape) -> Terms:
             if moved is None:
                 return None
             found.append(moved)
-    return _merged(found) if len(found) > 1 else tuple(found)
-
-
-def _merged(terms: Sequence[Term]) -> Terms:
-    """``terms`` with those united that lie alike and move at the same paces."""
-    groups: dict[object, list[Term]] = {}
-    for term in terms:
-        lie = tuple(tuple((f.axis, f.size) for f in factors) for factors in term.factors)
-        groups.setdefault((lie, tuple(field.stride for field in term.fields)), []).append(term)
-    if len(groups) > MOST_TERMS:
-        return None
-    merged = []
-    for alike in groups.values():
-        first, *others = alike
-        if not any(term != first for term in others):
-            merged.append(first)
-            continue
-        if any(map(_has_gaps, alike)):
-            return None  # where one dimension sees nothing, neither do the others
-        factors = tuple(
-            tuple(
-                Factor(parts[0].axis, parts[0].size, all(part.even for part in parts))
-                for parts in zip(*same, strict=True)
-            )
-            for same in zip(*(term.factors for term in alike), strict=True)
-        )
-        fields = []
-        for same in zip(*(term.fields for term in alike), strict=True):
-            united = combine(same)
-            if united is None:
-                return None
-            fields.append(united[0])
-        merged.append(Term(factors, tuple(fields)))
-    return tuple(merged)
-
-
-def _has_gaps(term: Term) -> bool:
-    return any(None in field.spans for field in term.fields)
+    return merged(found) if len(found) > 1 else tuple(found)
 
 
 def _side_by_side(parents: Sequence[Node], shape: Shape, dim: int) -> Terms:
@@ -334,45 +249,4 @@ def _side_by_side(parents: Sequence[Node], shape: Shape, dim: int) -> Terms:
             even = alike and whole and all(f.even for f in term.factors[dim])
             factors[dim] = (Factor(None, shape[dim], even),)
             found.append(Term(tuple(factors), term.fields))
-    return _merged(found)
-
-
-def _pass(
-    old: tuple[Factor, ...], fields: list[Field], along: Along, size: int, positions: int
-) -> tuple[Factor, ...] | None:
-    """The factors of a dimension after ``along``; updates ``fields``. ``None``: no closed form."""
-    even = all(f.even for f in old)
-    axes = [f for f in old if f.axis is not None]
-    if isinstance(along, All):
-        for factor in axes:
-            if not _move(fields, factor, All(factor.size), positions=1):
-                return None
-        return () if positions == 1 else (Factor(None, positions),)
-    if not axes:
-        if even:
-            return () if positions == 1 else (Factor(None, positions),)
-        # what the channels see differs: grouped channels are all used, a slice may leave some out
-        return (Factor(None, positions, even=False),) if isinstance(along, Blocks) else None
-    if isinstance(along, Listed):
-        if along.inner is None:
-            return None
-        along = along.inner
-    first, *rest = old
-    if first.axis is None or len(axes) > 1 or not even:
-        return None
-    for factor in rest:  # each position as often as the inert rest is long
-        if not _move(fields, first, Resample(Fraction(1, factor.size), Fraction(0), 1), positions=2):
-            return None
-    if not _move(fields, first, along, positions):
-        return None
-    return () if positions == 1 else (Factor(first.axis, positions),)
-
-
-def _move(fields: list[Field], factor: Factor, along: Along, positions: int) -> bool:
-    """Send the field of ``factor`` through ``along``; what one position sees moves no more."""
-    assert factor.axis is not None
-    field = fields[factor.axis].through(along)
-    if field is None:
-        return False
-    fields[factor.axis] = Field((field.at(0),), 0) if positions == 1 else field
-    return True
+    return merged(found)

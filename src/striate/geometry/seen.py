@@ -9,6 +9,7 @@ from striate.errors import ArgumentError
 from striate.geometry.along import Indices
 from striate.geometry.graph import Node, trace_back
 from striate.geometry.receptive_field import Span, View
+from striate.geometry.terms import views
 
 Shape = tuple[int, ...]
 
@@ -30,8 +31,7 @@ class ReceptiveField:
     @cached_property
     def views(self) -> tuple[View, ...] | None:
         """What is seen along each dimension of the picture, in closed form."""
-        views = self._node.views()
-        return None if views is None else tuple(view for _, view in views)
+        return views(self._node.terms)
 
     @property
     def is_closed(self) -> bool:
