@@ -325,7 +325,7 @@ def _trimmed(windows: Windows, sizes: tuple[int, ...]) -> tuple[tuple[int, ...],
     for k, s, (b, _), d, o, n in zip(
         windows.kernel, windows.stride, windows.padding, windows.dilation, windows.output, sizes, strict=True
     ):
-        first = min(max((b - (o - 1) * s) // d, 0), k - 1)
+        first = min(max(-(-(b - (o - 1) * s) // d), 0), b // d, k - 1)
         trimmed.append((min(k - first, max((n - 1 + b) // d + 1 - first, 1)), b - first * d))
     kernel, before = zip(*trimmed, strict=True)
     return kernel, before
