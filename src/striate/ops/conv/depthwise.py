@@ -1,0 +1,109 @@
+"""Depthwise convolution by the CPU kernels: which calls they take, their shape rule and gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from striate.ops._library import differentiable, obstacle, plain
+
+LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+def depthwise_obstacle(rank: int, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> str:
+    """Why the kernels do not take this call (one kernel for each channel, batched); empty when they do."""
+    if not input.dim() == weight.dim() == rank + 2 or not input.shape[1] == weight.shape[0] == groups:
+        return "not depthwise"
+    if weight.shape[1] != 1 or (bias is not None and bias.shape != weight.shape[:1]):
+        return "shapes that do not fit together"
+    if min(input.shape) < 1:
+        return "nothing to compute"
+    if torch.is_autocast_enabled("cpu"):
+        return "inside autocast"
+    return obstacle(input, weight, bias)
+
+
+def is_last(tensor: Tensor) -> bool:
+    """Whether the channels of ``tensor`` lie side by side in memory."""
+    form = LAST.get(tensor.dim())
+    return form is not None and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=form)
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    return tensor if tensor.is_contiguous() or is_last(tensor) else tensor.contiguous()
+
+
+def depthwise_conv(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, ...],
+    pairs: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...],
+) -> Tensor:
+    """``conv`` of a batch with ``groups = C_in = C_out``, padded with zeros by ``(before, after)`` pairs."""
+    ends = [end for pair in pairs for end in pair]
+    return _kernel(_dense(input), weight.contiguous(), bias, stride, ends, dilation)  # type: ignore[no-any-return]
+
+
+def _fake(input: Tensor, weight: Tensor, bias: Any, stride: Any, ends: Any, dilation: Any) -> Tensor:
+    sizes = [
+        (size + ends[2 * i] + ends[2 * i + 1] - dilation[i] * (weight.shape[2 + i] - 1) - 1) // stride[i] + 1
+        for i, size in enumerate(input.shape[2:])
+    ]
+    form = LAST[input.dim()] if is_last(input) else torch.contiguous_format
+    return torch.empty((*input.shape[:2], *sizes), dtype=input.dtype, device=input.device, memory_format=form)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    input, weight, bias, ctx.stride, ctx.ends, ctx.dilation = inputs
+    ctx.save_for_backward(input, weight, bias)
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+    input, weight, bias = ctx.saved_tensors
+    wanted = list(ctx.needs_input_grad[:3])
+    if torch.is_grad_enabled():  # create_graph=True: the gradient must have gradients of its own
+        found = _by_pytorch(ctx, gradient, (input, weight, bias), wanted)
+    else:
+        found = _kernel_backward(_dense(gradient), input, weight, ctx.stride, ctx.ends, ctx.dilation, wanted)
+    return *(part if one else None for part, one in zip(found, wanted, strict=True)), None, None, None
+
+
+def _by_pytorch(
+    ctx: Any, gradient: Tensor, tensors: tuple[Tensor, Tensor, Tensor | None], wanted: list[bool]
+) -> list[Tensor | None]:
+    input, weight, bias = tensors
+    rank = input.dim() - 2
+    convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[rank]
+    padded = F.pad(input, [end for i in reversed(range(rank)) for end in ctx.ends[2 * i : 2 * i + 2]])
+    output = convolve(padded, weight, bias, ctx.stride, 0, ctx.dilation, weight.shape[0])
+    sought = [tensor for tensor, one in zip(tensors, wanted, strict=True) if one and tensor is not None]
+    found = iter(torch.autograd.grad(output, sought, gradient, create_graph=True))
+    return [next(found) if one else None for one in wanted]
+
+
+def _fake_backward(
+    gradient: Tensor, input: Tensor, weight: Tensor, stride: Any, ends: Any, dilation: Any, wanted: list[bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        torch.empty_like(input) if wanted[0] else input.new_empty(0),
+        torch.empty_like(weight) if wanted[1] else weight.new_empty(0),
+        weight.new_empty(weight.shape[0] if wanted[2] else 0),
+    )
+
+
+_kernel = differentiable(
+    "depthwise_conv(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation) -> Tensor",
+    _fake,
+    _save,
+    _backward,
+)
+_kernel_backward = plain(
+    "depthwise_conv_backward(Tensor gradient, Tensor input, Tensor weight, int[] stride, int[] padding, "
+    "int[] dilation, bool[] wanted) -> (Tensor, Tensor, Tensor)",
+    _fake_backward,
+)

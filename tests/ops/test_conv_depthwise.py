@@ -1,0 +1,120 @@
+"""The depthwise kernels against PyTorch in float64, on every instruction set that this machine has."""
+
+import random
+
+import pytest
+import torch
+from torch.library import opcheck
+from torch.nn import functional as F
+
+from striate.functional import conv1d, conv2d, conv3d
+from striate.ops._library import NATIVE, instruction_set
+from striate.ops.conv.depthwise import depthwise_obstacle
+
+OURS = {1: conv1d, 2: conv2d, 3: conv3d}
+THEIRS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
+TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-11, torch.bfloat16: 3e-2}
+
+pytestmark = pytest.mark.skipif(not NATIVE.loaded, reason=NATIVE.why)
+
+
+def random_case(pick, rank):
+    """Shapes and options of a valid call, strides beyond the input among them."""
+    kernel = [pick.choice([1, 2, 3, 5, 7, 9]) for _ in range(rank)]
+    stride = [pick.choice([1, 1, 2, 3, 30]) for _ in range(rank)]
+    dilation = [pick.choice([1, 1, 2, 3]) for _ in range(rank)]
+    ends = [(pick.choice([0, 1, 2, 5]), pick.choice([0, 1, 4])) for _ in range(rank)]
+    least = [d * (k - 1) + 1 - sum(pair) for k, d, pair in zip(kernel, dilation, ends, strict=True)]
+    sizes = [max(pick.randint(1, 20 if rank < 3 else 9), number) for number in least]
+    batch, channels = pick.choice([1, 2, 3]), pick.choice([2, 3, 8, 16, 17, 40])
+    return (batch, channels, *sizes), (channels, 1, *kernel), stride, dilation, ends
+
+
+def apart(found, wanted):
+    return ((found.double() - wanted).abs() / (1 + wanted.abs())).max().item()
+
+
+@pytest.mark.parametrize("name", NATIVE.instruction_sets)
+@pytest.mark.parametrize("seed", range(40))
+def test_values_and_gradients_are_those_of_float64(name, seed):
+    pick = random.Random(seed)
+    torch.manual_seed(seed)
+    rank = pick.choice([1, 2, 2, 3])
+    shape, weight_shape, stride, dilation, ends = random_case(pick, rank)
+    dtype = pick.choice(list(TOLERANCES))
+    form = pick.choice([torch.contiguous_format, LAST.get(rank, torch.contiguous_format)])
+    x = torch.randn(shape, dtype=dtype).contiguous(memory_format=form).requires_grad_()
+    weight = torch.randn(weight_shape, dtype=dtype, requires_grad=True)
+    bias = torch.randn(shape[1], dtype=dtype, requires_grad=True) if pick.random() < 0.7 else None
+    tensors = [tensor for tensor in (x, weight, bias) if tensor is not None]
+    exact = [tensor.detach().double().requires_grad_() for tensor in tensors]
+
+    pads = [end for pair in reversed(ends) for end in pair]
+    wanted = THEIRS[rank](
+        F.pad(exact[0], pads), *exact[1:], stride=stride, dilation=dilation, groups=shape[1]
+    )
+    with instruction_set(name):
+        found = OURS[rank](*tensors, stride=stride, padding=tuple(ends), dilation=dilation, groups=shape[1])
+        gradient = torch.randn_like(found)
+        if pick.random() < 0.3:
+            gradient = gradient.contiguous(memory_format=torch.contiguous_format)
+        found.backward(gradient)
+    wanted.backward(gradient.double())
+    assert apart(found, wanted) < TOLERANCES[dtype]
+    for tensor, other in zip(tensors, exact, strict=True):
+        assert apart(tensor.grad, other.grad) < TOLERANCES[dtype]
+
+
+@pytest.mark.parametrize("wanted", [(True, False, False), (False, True, False), (False, False, True)])
+def test_gradients_one_at_a_time(wanted):
+    x, weight, bias = torch.randn(2, 5, 9, 8), torch.randn(5, 1, 3, 3), torch.randn(5)
+    tensors = [t.requires_grad_(one) for t, one in zip((x, weight, bias), wanted, strict=True)]
+    conv2d(*tensors, padding=1, groups=5).square().sum().backward()
+    found = [t.grad for t in tensors]
+    again = [t.detach().double().requires_grad_(one) for t, one in zip(tensors, wanted, strict=True)]
+    F.conv2d(*again, padding=1, groups=5).square().sum().backward()
+    for one, other in zip(found, again, strict=True):
+        assert (one is None) == (other.grad is None)
+        assert one is None or apart(one, other.grad) < 1e-4
+
+
+def test_the_same_bits_at_any_number_of_threads():
+    x = torch.randn(3, 40, 33, 35, requires_grad=True)
+    weight = torch.randn(40, 1, 5, 5, requires_grad=True)
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            y = conv2d(x, weight, padding=2, groups=40)
+            results.append([y, *torch.autograd.grad(y.sin().sum(), (x, weight))])
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_gradients_of_gradients_registration_and_compilation():
+    x = torch.randn(2, 3, 7, 6, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(3, 1, 3, 2, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(3, dtype=torch.float64, requires_grad=True)
+
+    def call(*tensors):
+        return conv2d(*tensors, (2, 1), ((1, 2), (0, 1)), groups=3)
+
+    assert torch.autograd.gradcheck(call, (x, weight, bias))
+    assert torch.autograd.gradgradcheck(call, (x, weight, bias))
+    opcheck(torch.ops.striate.depthwise_conv.default, (x, weight, bias, [2, 1], [1, 2, 0, 1], [1, 1]))
+    compiled = torch.compile(call, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x, weight, bias), call(x, weight, bias))
+
+
+def test_they_are_what_a_depthwise_call_gets_and_no_other():
+    x, weight = torch.randn(2, 4, 8, 8), torch.randn(4, 1, 3, 3)
+    assert depthwise_obstacle(2, x, weight, None, 4) == ""
+    assert depthwise_obstacle(2, x, torch.randn(8, 1, 3, 3), None, 4)
+    assert depthwise_obstacle(2, x[0], weight, None, 4)
+    assert depthwise_obstacle(2, x.half(), weight.half(), None, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert depthwise_obstacle(2, x, weight, None, 4)
+        assert conv2d(x, weight, groups=4).dtype == torch.bfloat16
