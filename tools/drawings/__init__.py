@@ -1,0 +1,1 @@
+"""One drawing for each operator, from numbers that the operator computed."""
