@@ -56,7 +56,7 @@ def _shapes(name: str, given: Mapping[str, Any], follower: Follower, batch: int)
         if x.shape[1] != wanted:
             return channels_do_not_fit(_of_one(tuple(x.shape), batch), wanted)
     if "batch_norm" in name and isinstance(weight, Tensor) and x.shape[1] != weight.shape[0]:
-        return channels_do_not_fit(_of_one(tuple(x.shape), batch), weight.shape[0])
+        return channels_do_not_fit(_of_one(tuple(x.shape), batch), weight.shape[0], "num_features")
     return None
 
 

@@ -250,6 +250,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         for result, node in zip(results, found, strict=True):
             if node is not None:
                 self._nodes[id(result)] = (result, node)
+            else:
+                self._nodes.pop(id(result), None)  # filled anew
         self.failed = None
         if func._schema.is_mutable and not (len(set(nodes)) == 1 and self.node(args[0]) is nodes[0]):
             self._wrote(func, results)

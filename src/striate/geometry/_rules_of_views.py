@@ -21,7 +21,7 @@ def registrar(rules: dict[Any, Rule]) -> Callable[..., Callable[[Rule], Rule]]:
 
     def rule(*names: str) -> Callable[[Rule], Rule]:
         def register(function: Rule) -> Rule:
-            for name in names:
+            for name in (*names, *(f"{name}_" for name in names)):  # in place, too
                 if hasattr(torch.ops.aten, name):
                     rules[getattr(torch.ops.aten, name)] = function
             return function
@@ -34,36 +34,51 @@ def registrar(rules: dict[Any, Rule]) -> Callable[..., Callable[[Rule], Rule]]:
 rule = registrar(VIEW_RULES)
 
 
+@rule("alias", "clone", "detach", "_to_copy", "to", "contiguous", "lift_fresh", "copy", "type_as", "view_as")
 @rule(
-    "alias",
-    "clone",
-    "detach",
-    "_to_copy",
-    "to",
-    "contiguous",
-    "lift_fresh",
-    "copy",
-    "type_as",
-    "tril",
-    "triu",
+    "tril", "triu", "dropout", "feature_dropout", "native_dropout", "alpha_dropout", "_conj", "resolve_conj"
 )
-@rule("view_as", "dropout", "feature_dropout", "native_dropout", "alpha_dropout", "_conj", "resolve_conj")
 def unchanged(call: Call) -> Sequence[Node | None]:
     """Every element stays where it is."""
     return [call.node(), *(None for _ in call.results[1:])]
 
 
-@rule(
-    "view", "_unsafe_view", "reshape", "_reshape_alias", "_reshape_copy", "flatten", "unflatten", "view_copy"
-)
+@rule("hardswish", "prelu", "_prelu_kernel", "rrelu_with_noise", "log_sigmoid_forward", "rsub", "polar")
+@rule("copy_")
+def elementwise(call: Call) -> Sequence[Node | None]:
+    """Element by element, though PyTorch does not tag it so."""
+    nodes = [node for value in call.given.values() if (node := call.follower.node(value))]
+    return [call.follower.each(call.result.shape, nodes), *(None for _ in call.results[1:])]
+
+
+@rule("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "bernoulli", "zero")
+@rule("new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided", "fill")
+def independent(call: Call) -> Sequence[None]:
+    """Nothing but the shape is read."""
+    return [None for _ in call.results]
+
+
+@rule("glu")
+def gated(call: Call) -> Sequence[Node]:
+    """One half of a dimension times the other, squashed."""
+    node = call.node()
+    dim = call.given["dim"] % len(node.shape)
+    halves = []
+    for start in (0, call.result.shape[dim]):
+        half = Window(before=-start)
+        dims: list[Reads] = [(d, half if d == dim else SAME) for d in range(len(node.shape))]
+        halves.append(call.new(Link(node, dims)))
+    return [call.follower.each(call.result.shape, halves)]
+
+
+@rule("view", "_unsafe_view", "reshape", "_reshape_alias", "flatten", "unflatten", "view_copy")
 def reshaped(call: Call) -> Sequence[Node]:
     """The same elements in the same order."""
     node, shape = call.node(), tuple(call.result.shape)
     if node.shape == shape:
         return [node]
-    if len(shape) < len(node.shape):
-        call.follower.note("flatten")
-        call.follower.show()
+    if len(shape) < len(node.shape) and len(shape) <= 2:
+        call.follower.show()  # flattened, by whatever name
     return [call.new(Reshaped(node, shape))]
 
 

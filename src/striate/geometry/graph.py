@@ -85,13 +85,13 @@ class Link:
             if moved is None:
                 return None
             for tap in taps:  # what the taps of one window see differs
-                factors[tap] = (Factor(None, shape[tap], even=False),) if shape[tap] > 1 else ()
+                factors[tap] = (Factor(None, shape[tap], even=False, place=True),) if shape[tap] > 1 else ()
             if any(f.axis is not None or not f.even for f in moved):
                 if position in taken:
                     return None  # two dimensions of the picture along one of the tensor
                 taken.add(position)
                 factors[position] = moved
-        return Term(tuple(factors), tuple(fields))
+        return Term(tuple(factors), tuple(fields), term.picture)
 
 
 class Reshaped:
@@ -111,7 +111,7 @@ class Reshaped:
         """See :meth:`Link.forward`."""
         fields = list(term.fields)
         factors = refill(term.factors, shape, fields)
-        return None if factors is None else Term(factors, tuple(fields))
+        return None if factors is None else Term(factors, tuple(fields), term.picture)
 
 
 class Node:
@@ -146,7 +146,7 @@ def picture(number: int, shape: Shape, rank: int) -> Node:
         for dim, size in enumerate(shape)
     )
     fields = tuple(PICTURE if size > 1 else Field(PICTURE.spans, 0) for size in shape[first:])
-    node.terms = (Term(factors, fields),)
+    node.terms = (Term(factors, fields, shape[first:]),)
     return node
 
 
@@ -248,5 +248,5 @@ def _side_by_side(parents: Sequence[Node], shape: Shape, dim: int) -> Terms:
             factors = list(term.factors)
             even = alike and whole and all(f.even for f in term.factors[dim])
             factors[dim] = (Factor(None, shape[dim], even),)
-            found.append(Term(tuple(factors), term.fields))
+            found.append(Term(tuple(factors), term.fields, term.picture))
     return merged(found)

@@ -125,24 +125,29 @@ class View:
     """What the positions along one dimension of a layer see, through all paths.
 
     Attributes:
-        fields: one for each group of paths that move at the same pace, such as that of a shortcut
-            and that of a global average which every position is multiplied with.
+        fields: one for each group of paths that move at the same pace. Those that do not move, after
+            global pooling, are told on the picture as it is; the others on one without borders.
         positions: their number.
+        samples: of the picture.
     """
 
     fields: tuple[Field, ...]
     positions: int
+    samples: int
 
     def at(self, position: int) -> Span | None:
-        """First and last sample that ``position`` sees, borders of the picture ignored."""
-        return _hull(field.at(position) for field in self.fields)
+        """First and last sample that ``position`` sees."""
+        span = _hull(field.at(position) for field in self.fields)
+        if span is None or not any(field.advance == 0 for field in self.fields):
+            return span
+        return clipped(span, self.samples)
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Samples from the first to the last one seen: one number, or one for each position of a period."""
-        if len(self.fields) == 1:
-            return self.fields[0].sizes[: self.positions]
-        spans = [self.at(position) for position in range(self.positions)]
+        (first, *more) = self.fields
+        alike = len(first.spans) if not more else self.positions
+        spans = [self.at(position) for position in range(min(alike, self.positions))]
         sizes = tuple(0 if span is None else span[1] - span[0] + 1 for span in spans)
         return sizes[:1] if len(set(sizes)) == 1 else sizes
 
@@ -162,6 +167,12 @@ class View:
         """The middle of what ``position`` sees; sample 0 is at 0."""
         span = self.at(position)
         return None if span is None else Fraction(span[0] + span[1], 2)
+
+
+def clipped(span: Span, samples: int) -> Span | None:
+    """The part of ``span`` that lies on a picture of ``samples``."""
+    first, last = max(span[0], 0), min(span[1], samples - 1)
+    return (first, last) if first <= last else None
 
 
 def combine(fields: Iterable[Field]) -> tuple[Field, ...] | None:

@@ -21,11 +21,13 @@ class Factor(NamedTuple):
         axis: the dimension of the picture that it runs along, or ``None``: channels and the like.
         size: above 1.
         even: whether all its elements see the same; otherwise a field is the union over them.
+        place: whether its elements are places in the picture, laid out beside an axis.
     """
 
     axis: int | None
     size: int
     even: bool = True
+    place: bool = False
 
 
 def refill(
@@ -38,12 +40,12 @@ def refill(
 
     >>> channels, rows = Factor(None, 8), Factor(0, 5)
     >>> refill([(channels,), (rows,)], (2, 4, 5), [])[2], refill([(channels,), (rows,)], (40,), [])[0]
-    ((Factor(axis=0, size=5, even=True),), (Factor(axis=None, size=8, even=True), Factor(axis=0, size=5, even=True)))
+    ((Factor(axis=0, size=5, even=True, place=False),), (Factor(axis=None, size=8, even=True, place=False), Factor(axis=0, size=5, even=True, place=False)))
     """
     waiting: list[Factor] = []
     for factor in (f for dim in reversed(factors) for f in reversed(dim)):
-        if waiting and factor.axis is None and waiting[-1].axis is None and factor.even == waiting[-1].even:
-            factor = Factor(None, factor.size * waiting.pop().size, factor.even)
+        if waiting and factor.axis is None and factor == waiting[-1]._replace(size=factor.size):
+            factor = factor._replace(size=factor.size * waiting.pop().size)
         waiting.append(factor)
     poured = []
     for size in shape:
@@ -60,8 +62,9 @@ def refill(
                     if field is None:
                         return None
                     fields[factor.axis] = field
-                waiting.append(Factor(None, inner, factor.even and factor.axis is None))
-                factor = Factor(factor.axis, room, factor.even)
+                laid_out = factor.axis is not None
+                waiting.append(Factor(None, inner, factor.even and not laid_out, factor.place or laid_out))
+                factor = factor._replace(size=room)
             elif room % factor.size:
                 return None
             dim.append(factor)

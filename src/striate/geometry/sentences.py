@@ -67,15 +67,20 @@ def window_does_not_fit(size: int, kernel: int, padding: Padding = 0, dilation: 
     return f"a window of {kernel}{spread} does not fit in {padded} samples: padding={pads}{smaller} would fit"
 
 
-def channels_do_not_fit(came: Sequence[int], wanted: int) -> str:
+def channels_do_not_fit(came: Sequence[int], wanted: int, argument: str = "in_channels") -> str:
     """Why a layer refuses its input's channels, and what it should take.
+
+    Args:
+        came: shape of the input, without the batch.
+        wanted: channels.
+        argument: of the layer that sets them.
 
     >>> channels_do_not_fit((6, 14, 14), 3)
     'it takes 3 channels, but 6×14×14 came; make it take 6 (in_channels=6), or give it 3'
     """
     return (
         f"it takes {wanted} channels, but {shape_text(came)} came; make it take {came[0]} "
-        f"(in_channels={came[0]}), or give it {wanted}"
+        f"({argument}={came[0]}), or give it {wanted}"
     )
 
 

@@ -21,10 +21,12 @@ class Term(NamedTuple):
         factors: for each dimension of the tensor, what it is made of.
         fields: for each dimension of the picture, what a position sees; a dimension that no
             factor runs along is seen alike from everywhere.
+        picture: samples along its dimensions.
     """
 
     factors: tuple[tuple[Factor, ...], ...]
     fields: tuple[Field, ...]
+    picture: tuple[int, ...]
 
 
 Terms = tuple[Term, ...] | None  # None: there is no closed form
@@ -38,6 +40,8 @@ def views(terms: Terms) -> tuple[View, ...] | None:
     """
     if not terms or (len(terms) > 1 and any(map(_has_gaps, terms))):
         return None
+    if any(factors and all(f.place for f in factors) for term in terms for factors in term.factors):
+        return None  # places of the picture lie along more dimensions than it has
     found = []
     for axis in range(len(terms[0].fields)):
         places = {place for term in terms if (place := _place(term, axis)) is not None}
@@ -45,7 +49,7 @@ def views(terms: Terms) -> tuple[View, ...] | None:
         fields = combine(field for field in seen if field is not None)
         if None in seen or fields is None or len(places) > 1:
             return None
-        found.append(View(fields, places.pop()[1] if places else 1))
+        found.append(View(fields, places.pop()[1] if places else 1, terms[0].picture[axis]))
     return tuple(found)
 
 
@@ -67,7 +71,9 @@ def merged(terms: Sequence[Term]) -> Terms:
             return None  # where one dimension sees nothing, neither do the others
         factors = tuple(
             tuple(
-                Factor(parts[0].axis, parts[0].size, all(part.even for part in parts))
+                parts[0]._replace(
+                    even=all(part.even for part in parts), place=any(part.place for part in parts)
+                )
                 for parts in zip(*same, strict=True)
             )
             for same in zip(*(term.factors for term in alike), strict=True)
@@ -78,7 +84,7 @@ def merged(terms: Sequence[Term]) -> Terms:
             if united is None:
                 return None
             fields.append(united[0])
-        united_terms.append(Term(factors, tuple(fields)))
+        united_terms.append(Term(factors, tuple(fields), first.picture))
     return tuple(united_terms)
 
 
