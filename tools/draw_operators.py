@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 import matplotlib
-from drawings import convolutions, poolings
 from matplotlib import pyplot as plt
 
+from drawings import convolutions, poolings
 from striate.ops._registry import operator_names
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images" / "ops"
