@@ -12,24 +12,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from striate.geometry.cost import conv_macs, conv_parameters, linear_macs
-from striate.geometry.operators import (
-    Layer,
-    adaptive_pool,
+from striate.geometry.compositions import (
     chain,
-    conv,
-    conv_transpose,
+    conv_pool,
     flattened_conv,
-    global_pool,
-    linear,
-    local_conv,
     parallel,
-    pool,
-    pyramid_pool,
     separable_conv,
     spatial_separable_conv,
-    spectral_pool,
 )
+from striate.geometry.cost import conv_macs, conv_parameters, linear_macs
+from striate.geometry.operators import Layer, conv, conv_transpose, linear, local_conv
+from striate.geometry.poolings import adaptive_pool, global_pool, pool, pyramid_pool, spectral_pool
 from striate.geometry.transposed import Setting, overlap, overlaps, transposed_settings
 from striate.geometry.window import (
     adaptive_windows,
@@ -60,6 +53,7 @@ __all__ = [
     "conv",
     "conv_macs",
     "conv_parameters",
+    "conv_pool",
     "conv_transpose",
     "ends",
     "extent",

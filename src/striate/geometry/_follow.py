@@ -130,6 +130,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         self.picture: Node | None = None
         self._nodes: dict[int, tuple[Tensor, Node]] = {}
         self._written: dict[int, str] = {}  # storages that were written into by parts
+        self._made: dict[int, Tensor] = {}  # out of nothing, during the forward pass
         self._count = 0
 
     def begin(self, tensor: Tensor) -> None:
@@ -162,9 +163,12 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         self._count += 1
         return self._count
 
-    def count(self, macs: int) -> None:
-        """Add multiply-adds to the layer that runs."""
-        if self.frames:
+    def count(self, macs: int, weight: Tensor) -> None:
+        """Add multiply-adds with ``weight`` to the layer that runs.
+
+        What the forward pass makes out of nothing, such as the matrix of a Fourier transform, is no weight.
+        """
+        if self.frames and id(weight) not in self._made:
             self.frames[-1].macs += macs
 
     def note(self, operator: str, **settings: Any) -> None:
@@ -213,7 +217,10 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         came = list(tensors((args, kwargs)))
         nodes = [node for tensor in came if (node := self.node(tensor))]
         if not nodes:
-            return self._run(func, args, kwargs, came)
+            output = self._run(func, args, kwargs, came)
+            if all(id(tensor) in self._made for tensor in came) or func is aten.lift_fresh.default:
+                self._made.update((id(tensor), tensor) for tensor in tensors(output))
+            return output
         if self.frames and self.frames[-1].is_layer:
             return self._follow(func, args, kwargs, came, nodes)
         kind = plain_name(func)

@@ -31,7 +31,7 @@ def convolution(call: Call) -> list[Node]:
     kernel, groups = tuple(weight.shape[2:]), given["groups"]
     stride, padding, dilation = (_each(given[name], rank) for name in ("stride", "padding", "dilation"))
     transposed = given["transposed"]
-    call.follower.count((x if transposed else result).numel() * prod(weight.shape[1:]))
+    call.follower.count((x if transposed else result).numel() * prod(weight.shape[1:]), weight)
     settings = {"kernel": kernel, "stride": stride, "padding": padding}
     if transposed:
         settings["output_padding"] = _each(given["output_padding"], rank)
@@ -121,7 +121,7 @@ def _resample(name: str, size: int, wanted: int, factor: float | None, align_cor
 def linear(call: Call) -> list[Node]:
     """The last dimension is mixed."""
     x, weight = call.given["input"], call.given["weight"]
-    call.follower.count(call.result.numel() * weight.shape[-1])
+    call.follower.count(call.result.numel() * weight.shape[-1], weight)
     bias = call.given["bias"] is not None
     call.follower.note("linear", in_features=weight.shape[-1], out_features=call.result.shape[-1], bias=bias)
     call.follower.show()
@@ -145,7 +145,7 @@ def product(call: Call) -> list[Node]:
     added = factors.pop(0) if call.name.startswith(("addm", "badd")) else None
     first, second = sorted(factors, key=lambda t: not _is_first(t, given))
     inner = first.shape[-1]
-    follower.count(call.result.numel() * inner)
+    follower.count(call.result.numel() * inner, second if follower.node(first) else first)
     follower.show()
     links = []
     shape = tuple(call.result.shape)

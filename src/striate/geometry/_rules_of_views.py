@@ -44,7 +44,7 @@ def unchanged(call: Call) -> Sequence[Node | None]:
 
 
 @rule("hardswish", "prelu", "_prelu_kernel", "rrelu_with_noise", "log_sigmoid_forward", "rsub", "polar")
-@rule("copy_")
+@rule("copy_", "floor_divide")
 def elementwise(call: Call) -> Sequence[Node | None]:
     """Element by element, though PyTorch does not tag it so."""
     nodes = [node for value in call.given.values() if (node := call.follower.node(value))]
@@ -80,6 +80,21 @@ def reshaped(call: Call) -> Sequence[Node]:
     if len(shape) < len(node.shape) and len(shape) <= 2:
         call.follower.show()  # flattened, by whatever name
     return [call.new(Reshaped(node, shape))]
+
+
+@rule("view_as_real")
+def in_two_parts(call: Call) -> Sequence[Node]:
+    """Complex numbers as pairs along a new last dimension."""
+    node = call.node()
+    return [call.new(Link(node, [(dim, SAME) for dim in range(len(node.shape))]))]
+
+
+@rule("view_as_complex")
+def in_one(call: Call) -> Sequence[Node]:
+    """Pairs along the last dimension as complex numbers."""
+    node = call.node()
+    last = len(node.shape) - 1
+    return [call.new(Link(node, [*((dim, SAME) for dim in range(last)), (None, All(2))]))]
 
 
 @rule("permute", "transpose", "t", "movedim", "swapaxes", "numpy_T", "mT")
