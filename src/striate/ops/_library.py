@@ -157,6 +157,34 @@ def obstacle(*tensors: Tensor | None) -> str:
 
 _DTYPES = frozenset((torch.float32, torch.float64, torch.bfloat16))
 
+
+def autocast(*tensors: Tensor | None) -> tuple[Any, ...]:
+    """The tensors in the dtype that autocast would give them in a convolution."""
+    if not torch.is_autocast_enabled("cpu"):
+        return tensors
+    dtype = torch.get_autocast_dtype("cpu")
+
+    def cast(tensor: Tensor | None) -> Tensor | None:
+        if (
+            tensor is None
+            or not tensor.is_cpu
+            or not tensor.is_floating_point()
+            or tensor.dtype == torch.float64
+        ):
+            return tensor
+        return tensor.to(dtype)
+
+    return tuple(map(cast, tensors))
+
+
+def is_channels_last(tensor: Tensor) -> bool:
+    """Whether PyTorch would go on with channels last after this tensor of four dimensions.
+
+    One channel lies in both ways; its stride decides then.
+    """
+    return tensor.is_contiguous(memory_format=torch.channels_last) and tensor.stride(1) <= tensor.stride(3)
+
+
 Save = Callable[[Any, tuple[Any, ...], Any], None]
 
 

@@ -43,6 +43,7 @@ using floats = VectorOf<float, LANES>::type;
 using doubles = VectorOf<double, LANES / 2>::type;
 using ints = VectorOf<int32_t, LANES>::type;
 using words = VectorOf<uint32_t, LANES>::type;
+using longs = VectorOf<int64_t, LANES / 2>::type;
 
 template <class V>
 STRIATE_INLINE V broadcast(double value);
@@ -191,6 +192,76 @@ STRIATE_INLINE V max_nan(V a, V b) {
   return a > b ? a : (a == a ? b : a);
 }
 
+// Masks of a vector's lanes: a bit for each with AVX-512, otherwise all bits of the lane.
+#if defined(STRIATE_AVX512)
+STRIATE_INLINE floats select(__mmask16 mask, floats yes, floats no) { return _mm512_mask_blend_ps(mask, no, yes); }
+STRIATE_INLINE doubles select(__mmask8 mask, doubles yes, doubles no) { return _mm512_mask_blend_pd(mask, no, yes); }
+#else
+STRIATE_INLINE floats select(ints mask, floats yes, floats no) { return mask ? yes : no; }
+STRIATE_INLINE doubles select(longs mask, doubles yes, doubles no) { return mask ? yes : no; }
+#endif
+
+// One byte for each lane of V, as whole numbers of the lanes' size.
+template <class V>
+STRIATE_INLINE auto load_bytes(const uint8_t* from) {
+  if constexpr (sizeof(V{}[0]) == 4) {
+#if defined(STRIATE_AVX512)
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return reinterpret_cast<ints>(_mm512_maskz_cvtepu8_epi32(0xffff, bytes));
+#else
+    ints value;
+    for (int i = 0; i < LANES; ++i) value[i] = from[i];
+    return value;
+#endif
+  } else {
+    longs value;
+    for (int i = 0; i < LANES / 2; ++i) value[i] = from[i];
+    return value;
+  }
+}
+
+// The lanes whose number has one of `bits` set.
+template <class I>
+STRIATE_INLINE auto any_bit(I value, int bits) {
+#if defined(STRIATE_AVX512)
+  if constexpr (sizeof(value[0]) == 4)
+    return _mm512_test_epi32_mask(reinterpret_cast<__m512i>(value), _mm512_set1_epi32(bits));
+  else
+    return _mm512_test_epi64_mask(reinterpret_cast<__m512i>(value), _mm512_set1_epi64(bits));
+#else
+  return (value & bits) != 0;
+#endif
+}
+
+// a[0], b[0], a[1], b[1], … of the lower or of the upper halves.
+template <int first, class V, int... i>
+STRIATE_INLINE V interleave(V a, V b, std::integer_sequence<int, i...>) {
+  constexpr int count = sizeof...(i);
+  return __builtin_shufflevector(a, b, (first + i / 2 + (i % 2 ? count : 0))...);
+}
+
+// A square of numbers, a row in each vector, is mirrored at its diagonal.
+template <class V, int N = sizeof(V) / sizeof(V{}[0])>
+STRIATE_INLINE void transpose(V (&rows)[N]) {
+  using lanes_of = std::make_integer_sequence<int, N>;
+  for (int step = 1; step < N; step *= 2) {
+    V next[N];
+    for (int i = 0; i < N / 2; ++i) {
+      next[2 * i] = interleave<0>(rows[i], rows[i + N / 2], lanes_of{});
+      next[2 * i + 1] = interleave<N / 2>(rows[i], rows[i + N / 2], lanes_of{});
+    }
+    for (int i = 0; i < N; ++i) rows[i] = next[i];
+  }
+}
+
+// Keeps a value in its register: compilers like to load again what memory still has, but loads are what runs out.
+template <class V>
+STRIATE_INLINE void keep(V& value) {
+#if defined(__x86_64__)
+  asm("" : "+v"(value));
+#endif
+}
+
 // Sum of all lanes, always in the same order: halves onto halves.
 STRIATE_INLINE float sum(floats value) {
   for (int half = LANES / 2; half; half /= 2)
@@ -201,4 +272,21 @@ STRIATE_INLINE double sum(doubles value) {
   for (int half = LANES / 4; half; half /= 2)
     for (int i = 0; i < half; ++i) value[i] += value[i + half];
   return value[0];
+}
+
+// The sums of `count` vectors, each in the order of the lanes. They are added as the rows of squares, because
+// adding within a vector is slow.
+template <class V, class T>
+STRIATE_INLINE void sums(const V* from, int64_t count, T* to) {
+  constexpr int n = sizeof(V) / sizeof(T);
+  for (int64_t start = 0; start < count; start += n) {
+    V rows[n];
+    for (int i = 0; i < n; ++i) rows[i] = start + i < count ? from[start + i] : V{};
+    transpose(rows);
+    for (int i = 1; i < n; ++i) rows[0] += rows[i];
+    if (count - start < n)
+      store_first(to + start, rows[0], static_cast<int>(count - start));
+    else
+      store(to + start, rows[0]);
+  }
 }

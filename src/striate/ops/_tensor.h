@@ -39,10 +39,29 @@ void by_type(const Tensor& tensor, const Body& body) {
   }
 }
 
-// Not initialised, contiguous, of the same dtype as `like` unless another is given.
-inline Tensor make(const Tensor& like, std::vector<int64_t> sizes) { return torch::stable::new_empty(like, sizes); }
-inline Tensor make(const Tensor& like, std::vector<int64_t> sizes, ScalarType type) {
-  return torch::stable::new_empty(like, sizes, type);
+// Whether the numbers lie in (N, C, …) order without gaps, or in (N, …, C) order.
+inline bool is_dense(const Tensor& tensor, bool channels_last) {
+  if (!channels_last) return tensor.is_contiguous();
+  int64_t expected = 1;
+  const auto matches = [&](int64_t dimension) {
+    const int64_t size = tensor.size(dimension);
+    const bool fits = size == 1 || tensor.stride(dimension) == expected;
+    expected *= size;
+    return fits;
+  };
+  if (tensor.numel() == 0) return true;
+  bool fits = matches(1);
+  for (int64_t dimension = tensor.dim() - 1; dimension > 1; --dimension) fits = matches(dimension) && fits;
+  return matches(0) && fits;
 }
+
+// Not initialised, on the CPU, of the dtype of `like` unless another is given; contiguous, or with channels last.
+inline Tensor make(const Tensor& like, std::vector<int64_t> sizes, bool channels_last = false) {
+  using torch::headeronly::MemoryFormat;
+  const auto last = sizes.size() == 5 ? MemoryFormat::ChannelsLast3d : MemoryFormat::ChannelsLast;
+  const auto format = channels_last ? last : MemoryFormat::Contiguous;
+  return torch::stable::empty(sizes, like.scalar_type(), std::nullopt, std::nullopt, std::nullopt, format);
+}
+inline Tensor make(std::vector<int64_t> sizes, ScalarType type) { return torch::stable::empty(sizes, type); }
 
 }  // namespace striate
