@@ -139,12 +139,7 @@ def output_sizes(
         try:
             positions.append(output_size(n, k, s, pair, d, ceil_mode))
         except ArgumentError as error:
-            missing = d * (k - 1) + 1 - n - sum(pair)
-            fitting = (n + sum(pair) - 1) // d + 1
-            raise ArgumentError(
-                f"{operator}: {axis}: {error}; padding={-(-(sum(pair) + missing) // 2)}"
-                + (f" or a kernel of {fitting} would fit" if fitting > 0 else " would fit")
-            ) from None
+            raise ArgumentError(f"{operator}: {axis}: {error}") from None
     return tuple(positions)
 
 
@@ -251,11 +246,16 @@ def check_addressable(operator: str, shape: Sequence[int], dtype: torch.dtype) -
     """A result of ``shape`` has fewer than 2⁶³ bytes, which is what PyTorch can count."""
     if torch.compiler.is_compiling():
         return  # sizes may be symbols, and a bound on them is no business of the graph
-    if prod(shape) * dtype.itemsize >= 2**63:
+    # Of an empty batch too: PyTorch multiplies up its strides.
+    if prod([max(size, 1) for size in shape]) * dtype.itemsize >= 2**63:
         raise ArgumentError(
-            f"{operator}: the result would have shape {tuple(shape)}, {prod(shape)} numbers of {dtype}; "
-            f"wanted one below 2⁶³ bytes"
+            f"{operator}: the result would have shape {tuple(shape)} in {dtype}; wanted one below 2⁶³ bytes"
         )
+
+
+def in_step(operator: str, error: Exception) -> Exception:
+    """The error of an operator that is a step of ``operator``, under both names; any other as it is."""
+    return type(error)(f"{operator}: its step {error}") if isinstance(error, ArgumentError) else error
 
 
 def autocasts(tensor: Tensor) -> bool:

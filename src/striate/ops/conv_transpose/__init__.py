@@ -1,0 +1,1 @@
+"""Transposed convolution: learned up-sampling."""
