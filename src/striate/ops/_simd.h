@@ -244,13 +244,13 @@ STRIATE_INLINE V interleave(V a, V b, std::integer_sequence<int, i...>) {
 template <class V, int N = sizeof(V) / sizeof(V{}[0])>
 STRIATE_INLINE void transpose(V (&rows)[N]) {
   using lanes_of = std::make_integer_sequence<int, N>;
-  for (int step = 1; step < N; step *= 2) {
+  _Pragma("GCC unroll 4") for (int step = 1; step < N; step *= 2) {
     V next[N];
-    for (int i = 0; i < N / 2; ++i) {
+    _Pragma("GCC unroll 16") for (int i = 0; i < N / 2; ++i) {
       next[2 * i] = interleave<0>(rows[i], rows[i + N / 2], lanes_of{});
       next[2 * i + 1] = interleave<N / 2>(rows[i], rows[i + N / 2], lanes_of{});
     }
-    for (int i = 0; i < N; ++i) rows[i] = next[i];
+    _Pragma("GCC unroll 16") for (int i = 0; i < N; ++i) rows[i] = next[i];
   }
 }
 

@@ -1,38 +1,9 @@
 // Kernels of conv: depthwise convolution.
 #include <type_traits>
 
-#include "_tensor.h"
+#include "_window.h"
 
 namespace striate {
-
-struct Range {
-  int64_t begin, end;
-  int64_t size() const { return end - begin; }
-};
-
-// One dimension of a convolution: samples in and out, and the window.
-struct Axis {
-  int64_t in, out, kernel, stride, before, dilation;
-};
-
-struct Depthwise {
-  int64_t images, channels;
-  bool input_last, gradient_last;  // channels side by side: input and output, the output's gradient
-  Axis axis[3];  // planes, rows, columns
-
-  int64_t taps() const { return axis[0].kernel * axis[1].kernel * axis[2].kernel; }
-  int64_t in_size() const { return axis[0].in * axis[1].in * axis[2].in; }
-  int64_t out_size() const { return axis[0].out * axis[1].out * axis[2].out; }
-};
-
-// A picture's block of channels, in either layout.
-template <class T>
-struct Planes {
-  T* data;          // first channel, first sample
-  int64_t column;   // numbers between neighbouring columns
-  int64_t channel;  // between channels
-  int count;        // channels, at most the lanes
-};
 
 template <class A>
 struct Scratch {  // a piece's own memory
@@ -42,8 +13,6 @@ struct Scratch {  // a piece's own memory
   int64_t slots;  // rows of a plane that the tile keeps
 };
 
-constexpr int64_t SHARES = 8;  // pieces that keep a usual number of threads busy
-
 }  // namespace striate
 
 #define STRIATE_KERNELS "conv/depthwise.h"
@@ -52,10 +21,8 @@ constexpr int64_t SHARES = 8;  // pieces that keep a usual number of threads bus
 namespace striate {
 namespace {
 
-using Ints = std::vector<int64_t>;
-
 // `ends` has the padding before and after along each dimension.
-Depthwise describe(const Tensor& input, const Tensor& weight, const Ints& stride, const Ints& ends,
+Windows describe(const Tensor& input, const Tensor& weight, const Ints& stride, const Ints& ends,
                    const Ints& dilation) {
   const int64_t rank = input.dim() - 2;
   const auto lists = static_cast<size_t>(rank);
@@ -63,7 +30,7 @@ Depthwise describe(const Tensor& input, const Tensor& weight, const Ints& stride
                       weight.size(1) == 1 && weight.is_contiguous() && weight.scalar_type() == input.scalar_type() &&
                       stride.size() == lists && ends.size() == 2 * lists && dilation.size() == lists,
                   "striate::depthwise_conv: wanted (N, C, …), contiguous (C, 1, …) of one dtype, and numbers for each dimension");
-  Depthwise d{input.size(0), input.size(1), !input.is_contiguous(), false, {}};
+  Windows d{input.size(0), input.size(1), !input.is_contiguous(), false, {}};
   for (int64_t i = 0; i < 3; ++i) d.axis[i] = {1, 1, 1, 1, 0, 1};
   for (int64_t i = 0; i < rank; ++i) {
     Axis& axis = d.axis[3 - rank + i];
@@ -75,15 +42,9 @@ Depthwise describe(const Tensor& input, const Tensor& weight, const Ints& stride
   return d;
 }
 
-Ints output_sizes(const Depthwise& d, int64_t rank) {
-  Ints sizes{d.images, d.channels};
-  for (int64_t i = 3 - rank; i < 3; ++i) sizes.push_back(d.axis[i].out);
-  return sizes;
-}
-
 Tensor depthwise_conv(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Ints& stride,
                       const Ints& ends, const Ints& dilation) {
-  const Depthwise d = describe(input, weight, stride, ends, dilation);
+  const Windows d = describe(input, weight, stride, ends, dilation);
   STD_TORCH_CHECK(!bias || (bias->numel() == d.channels && bias->scalar_type() == input.scalar_type() && bias->is_contiguous()),
                   "striate::depthwise_conv: wanted a bias for each channel");
   Tensor output = make(input, output_sizes(d, input.dim() - 2), d.input_last);
@@ -98,7 +59,7 @@ Tensor depthwise_conv(const Tensor& input, const Tensor& weight, const std::opti
 std::tuple<Tensor, Tensor, Tensor> depthwise_conv_backward(const Tensor& gradient, const Tensor& input,
                                                            const Tensor& weight, const Ints& stride, const Ints& ends,
                                                            const Ints& dilation, const std::vector<bool>& wanted) {
-  Depthwise d = describe(input, weight, stride, ends, dilation);
+  Windows d = describe(input, weight, stride, ends, dilation);
   d.gradient_last = !gradient.is_contiguous();
   const Ints sizes = output_sizes(d, input.dim() - 2);
   for (size_t i = 0; i < sizes.size(); ++i)

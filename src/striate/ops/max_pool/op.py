@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,26 +10,24 @@ from torch.nn import functional as F
 
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
-from striate.geometry.window import extent
 from striate.ops._checks import LARGEST, REFUSALS, autocasts, check_floating
 from striate.ops._pool import (
+    Bins,
+    Placement,
     Windows,
-    check_adaptive,
+    adaptive,
     check_computes,
     check_input,
+    crop,
     is_plain,
     like,
+    place,
     pool_windows,
 )
-
-Bins = int | None | Sequence[int | None]
+from striate.ops.max_pool.kernel import fits_kernel, max_pool, max_pool_obstacle
 
 PYTORCHS: dict[int, Any] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
-PYTORCHS_ADAPTIVE: dict[int, Any] = {
-    1: F.adaptive_max_pool1d,
-    2: F.adaptive_max_pool2d,
-    3: F.adaptive_max_pool3d,
-}
+UNDILATED = (1, (1,), (1, 1), (1, 1, 1))
 
 
 def max_pool1d(
@@ -154,7 +151,7 @@ def adaptive_max_pool1d(input: Tensor, output_size: Bins, return_indices: bool =
     >>> adaptive_max_pool1d(torch.tensor([[1.0, 2.0, 5.0, 4.0, 3.0]]), 2)
     tensor([[5., 5.]])
     """
-    return _adaptive("adaptive_max_pool1d", 1, input, output_size, return_indices)
+    return adaptive("adaptive_max_pool1d", 1, F.adaptive_max_pool1d, input, output_size, return_indices)
 
 
 def adaptive_max_pool2d(input: Tensor, output_size: Bins, return_indices: bool = False) -> Any:
@@ -178,7 +175,7 @@ def adaptive_max_pool2d(input: Tensor, output_size: Bins, return_indices: bool =
     tensor([[[ 5.,  7.],
              [ 9., 11.]]])
     """
-    return _adaptive("adaptive_max_pool2d", 2, input, output_size, return_indices)
+    return adaptive("adaptive_max_pool2d", 2, F.adaptive_max_pool2d, input, output_size, return_indices)
 
 
 def adaptive_max_pool3d(input: Tensor, output_size: Bins, return_indices: bool = False) -> Any:
@@ -192,7 +189,7 @@ def adaptive_max_pool3d(input: Tensor, output_size: Bins, return_indices: bool =
     >>> adaptive_max_pool3d(torch.arange(16.0).reshape(1, 2, 2, 4), (1, 1, 2)).flatten()
     tensor([13., 15.])
     """
-    return _adaptive("adaptive_max_pool3d", 3, input, output_size, return_indices)
+    return adaptive("adaptive_max_pool3d", 3, F.adaptive_max_pool3d, input, output_size, return_indices)
 
 
 def global_max_pool1d(input: Tensor) -> Tensor:
@@ -244,11 +241,19 @@ def _max_pool(
 ) -> Any:
     try:
         input = _readable(input, rank)
+        if not return_indices and dilation in UNDILATED and not max_pool_obstacle(input, rank):
+            windows = pool_windows(operator, input, rank, kernel_size, stride, padding, 1, ceil_mode)
+            if fits_kernel(windows, input.shape[2:]):
+                before = tuple([pair[0] for pair in windows.padding])
+                return max_pool(input, windows.kernel, windows.stride, before, windows.output)
         if (
             is_plain(padding)
             and is_plain(kernel_size)
             and is_plain(stride)
-            and (dilation == 1 or (is_plain(dilation) and _is_sound(input, rank, kernel_size, dilation)))
+            and (
+                dilation in UNDILATED
+                or (is_plain(dilation) and _is_sound(input, rank, kernel_size, dilation))
+            )
             and not input.is_meta  # where PyTorch takes arguments that cannot be
         ):
             return PYTORCHS[rank](input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
@@ -287,98 +292,41 @@ def _padded(input: Tensor, rank: int, windows: Windows, return_indices: bool) ->
     the winners up in the picture, as a window of nothing but −∞ must not choose a tap outside.
     """
     sizes = tuple(input.shape[-rank:])
-    kernel, before = _trimmed(windows, sizes)
-    inside = tuple(
-        b if b <= k // 2 and d <= n else 0
-        for b, k, d, n in zip(before, kernel, windows.dilation, sizes, strict=True)
-    )
-    front = tuple(b - i for b, i in zip(before, inside, strict=True))
-    reach = tuple(
-        (o - 1) * s + extent(k, d) - b
-        for o, s, k, d, b in zip(
-            windows.output, windows.stride, kernel, windows.dilation, before, strict=True
-        )
-    )
-    back = tuple(max(r - n - i, 0) if i else r - n for r, n, i in zip(reach, sizes, inside, strict=True))
+    placement = place(windows, sizes)
     smallest = -torch.inf if input.is_floating_point() else torch.iinfo(input.dtype).min
-    margins = [end for pair in zip(reversed(front), reversed(back), strict=True) for end in pair]
-    padded = F.pad(input, margins, value=smallest) if any(margins) else input
-
-    pool = PYTORCHS[rank]
-    if not any(front) and not return_indices:
-        return _cropped(pool(padded, kernel, windows.stride, inside, windows.dilation), windows.output)
-    values, indices = pool(padded, kernel, windows.stride, inside, windows.dilation, return_indices=True)
-    values, indices = _cropped(values, windows.output), _cropped(indices, windows.output)
-    indices = _unpadded(indices, tuple(padded.shape[-rank:]), sizes, front, kernel, windows.dilation)
-    if any(front):
+    padded = placement.pad(input, smallest)
+    arguments = (padded, placement.kernel, windows.stride, placement.inside, placement.dilation)
+    if not any(placement.front) and not return_indices:
+        return crop(PYTORCHS[rank](*arguments), windows.output)
+    values, indices = (crop(x, windows.output) for x in PYTORCHS[rank](*arguments, return_indices=True))
+    indices = _unpadded(indices, tuple(padded.shape[-rank:]), sizes, placement)
+    if any(placement.front):
         found = input.flatten(-rank).gather(-1, indices.flatten(-rank).clamp(min=0)).reshape(indices.shape)
         values = like(torch.where(indices < 0, smallest, found).to(values.dtype), values)
     return (values, indices) if return_indices else values
 
 
-def _trimmed(windows: Windows, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Kernel and padding before, without the first and last taps that no window has in the picture.
-
-    A kernel may be larger than memory.
-    """
-    trimmed = []
-    for k, s, (b, _), d, o, n in zip(
-        windows.kernel, windows.stride, windows.padding, windows.dilation, windows.output, sizes, strict=True
-    ):
-        first = min(max(-(-(b - (o - 1) * s) // d), 0), b // d, k - 1)
-        trimmed.append((min(k - first, max((n - 1 + b) // d + 1 - first, 1)), b - first * d))
-    kernel, before = zip(*trimmed, strict=True)
-    return kernel, before
-
-
-def _cropped(pooled: Tensor, output: tuple[int, ...]) -> Tensor:
-    """The first ``output`` positions, in memory of their own."""
-    if tuple(pooled.shape[-len(output) :]) == output:
-        return pooled
-    for dimension, positions in enumerate(output, pooled.dim() - len(output)):
-        pooled = pooled.narrow(dimension, 0, positions)
-    return pooled.clone()
-
-
 def _unpadded(
-    indices: Tensor,
-    padded: tuple[int, ...],
-    sizes: tuple[int, ...],
-    front: tuple[int, ...],
-    kernel: tuple[int, ...],
-    dilation: tuple[int, ...],
+    indices: Tensor, padded: tuple[int, ...], sizes: tuple[int, ...], placement: Placement
 ) -> Tensor:
     """Flat places in a padded picture as flat places in the picture itself, −1 where there is none.
 
     A place before the picture is the first tap of a window of −∞, whose first tap within the picture
     has the same remainder by the dilation.
     """
-    if padded[1:] == sizes[1:] and not any(front) and padded[0] <= sizes[0]:
+    if padded[1:] == sizes[1:] and not any(placement.front) and padded[0] <= sizes[0]:
         return indices
-    place, missed = torch.zeros_like(indices), torch.zeros_like(indices, dtype=torch.bool)
+    flat, missed = torch.zeros_like(indices), torch.zeros_like(indices, dtype=torch.bool)
     scale = 1
-    along_each = list(zip(sizes, padded, front, kernel, dilation, strict=True))
-    for size, wide, margin, k, d in reversed(along_each):
+    each = zip(sizes, padded, placement.front, placement.kernel, placement.dilation, strict=True)
+    for size, wide, margin, k, d in reversed(list(each)):
         first = indices % wide - margin
         indices = indices // wide
         along = torch.where(first < 0, first % d, first)
         missed = missed | (along >= size) | (along - first > (k - 1) * d)
-        place = place + along * scale
+        flat = flat + along * scale
         scale *= size
-    return torch.where(missed, -1, place)
-
-
-def _adaptive(operator: str, rank: int, input: Tensor, output_size: Bins, return_indices: bool) -> Any:
-    try:
-        if input.is_meta:
-            check_adaptive(operator, input, rank, output_size)
-        return PYTORCHS_ADAPTIVE[rank](input, output_size, return_indices)
-    except ArgumentError:
-        raise
-    except REFUSALS as error:
-        check_adaptive(operator, input, rank, output_size)
-        check_computes(operator, input, error)
-        raise
+    return torch.where(missed, -1, flat)
 
 
 def _global(operator: str, rank: int, input: Tensor) -> Tensor:

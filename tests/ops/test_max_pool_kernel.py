@@ -1,0 +1,103 @@
+"""The max pooling kernels against PyTorch, on every instruction set that this machine has."""
+
+import random
+
+import pytest
+import torch
+from torch.library import opcheck
+from torch.nn import functional as F
+
+from striate.functional import max_pool2d
+from striate.ops._library import NATIVE, instruction_set
+from striate.ops.max_pool.kernel import max_pool, max_pool_obstacle
+
+THEIRS = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+pytestmark = pytest.mark.skipif(not NATIVE.loaded, reason=NATIVE.why)
+
+
+def picture(pick, dtype, shape, form):
+    """Small whole numbers, so that there are ties; in some pictures NaN, in some −∞."""
+    x = torch.randint(-3, 4, shape).to(dtype)
+    special = pick.choice([None, None, torch.nan, -torch.inf])
+    if special is not None:
+        x[torch.rand(shape) < 0.3] = special
+    return x.contiguous(memory_format=form)
+
+
+@pytest.mark.parametrize("name", NATIVE.instruction_sets)
+@pytest.mark.parametrize("seed", range(60))
+def test_the_same_values_and_gradients_as_pytorch(name, seed):
+    pick = random.Random(seed)
+    torch.manual_seed(seed)
+    rank = pick.choice([1, 2, 2, 3])
+    kernel = tuple(pick.choice([1, 2, 3, 5]) for _ in range(rank))
+    stride = tuple(pick.choice([1, 2, 3, 7]) for _ in range(rank))
+    padding = tuple(pick.randint(0, k // 2) for k in kernel)
+    sizes = [
+        max(pick.randint(1, 20 if rank < 3 else 9), k - 2 * p) for k, p in zip(kernel, padding, strict=True)
+    ]
+    dtype = pick.choice([torch.float32, torch.float64, torch.bfloat16])
+    form = pick.choice([torch.contiguous_format, LAST.get(rank, torch.contiguous_format)])
+    shape = (pick.choice([1, 2, 3]), pick.choice([1, 3, 8, 16, 17, 40]), *sizes)
+    x = picture(pick, dtype, shape, form).requires_grad_()
+    exact = x.detach().double().requires_grad_()
+
+    wanted = THEIRS[rank](exact, kernel, stride, padding, ceil_mode=pick.random() < 0.4)
+    with instruction_set(name):
+        found = max_pool(x, kernel, stride, padding, tuple(wanted.shape[2:]))
+        gradient = torch.randn(found.shape).to(dtype)
+        found.backward(gradient)
+        values = max_pool(x.detach(), kernel, stride, padding, tuple(wanted.shape[2:]))
+    wanted.backward(gradient.double())
+    torch.testing.assert_close(found.double(), wanted, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(values, found, rtol=0, atol=0, equal_nan=True)
+    bound = 2e-2 if dtype == torch.bfloat16 else 1e-6
+    torch.testing.assert_close(x.grad.double(), exact.grad, rtol=bound, atol=bound)
+
+
+def test_layout_of_the_result_and_of_a_gradient_in_another():
+    x = torch.randn(2, 5, 32, 30).contiguous(memory_format=torch.channels_last).requires_grad_()
+    y = max_pool2d(x, 3, 2, ((0, 1), (1, 0)))
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    gradient = torch.randn(y.shape)
+    y.backward(gradient)
+    exact = x.detach().clone().requires_grad_()
+    F.max_pool2d(F.pad(exact, (1, 0, 0, 1), value=-torch.inf), 3, 2).backward(gradient)
+    torch.testing.assert_close(x.grad, exact.grad)
+
+
+def test_gradients_of_gradients_registration_and_compilation():
+    x = torch.randperm(2 * 3 * 8 * 9).reshape(2, 3, 8, 9).double().requires_grad_()
+
+    def call(x):
+        return max_pool(x, (3, 2), (2, 2), (1, 0), (4, 4))
+
+    assert torch.autograd.gradcheck(call, x)
+    assert torch.autograd.gradgradcheck(call, x)
+    opcheck(torch.ops.striate.max_pool.default, (x, [3, 2], [2, 2], [1, 0], [4, 4]))
+    opcheck(torch.ops.striate.max_pool_values.default, (x.detach(), [3, 2], [2, 2], [1, 0], [4, 4]))
+    assert torch.equal(torch.compile(call, fullgraph=True, backend="aot_eager")(x), call(x))
+
+
+def test_the_same_bits_at_any_number_of_threads():
+    x = torch.randn(3, 40, 33, 35, requires_grad=True)
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            y = max_pool2d(x, 3, 1, 1)
+            results.append([y, *torch.autograd.grad(y.sin().sum(), x)])
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_who_is_served():
+    large = torch.randn(2, 16, 16, 16)
+    assert max_pool_obstacle(large, 2) == ""
+    assert max_pool_obstacle(large[:, :1], 2) and max_pool_obstacle(large[0], 2)
+    last = large.contiguous(memory_format=torch.channels_last)
+    assert max_pool_obstacle(last, 2) and not max_pool_obstacle(last.requires_grad_(), 2)
