@@ -7,15 +7,26 @@ from typing import Any
 
 from torch import Tensor
 
+from striate.errors import ArgumentError
 from striate.geometry._follow import Follower, plain_name
+from striate.geometry._rules import each, rank_of
 from striate.geometry.graph import Node, Reshaped
 from striate.geometry.sentences import (
     channels_do_not_fit,
     features_do_not_fit,
     sizes_do_not_fit,
 )
+from striate.geometry.window import output_size
 
-VALUES_NEEDED = ("item", "nonzero", "is_nonzero", "local_scalar_dense", "unique2", "masked_select", "equal")
+VALUES_NEEDED = {
+    "item": "the value of a tensor, as `if` and item() do",
+    "local_scalar_dense": "the value of a tensor, as `if` and item() do",
+    "is_nonzero": "the value of a tensor, as `if` and item() do",
+    "nonzero": "the places that are not 0",
+    "masked_select": "the values under a mask",
+    "unique2": "the values that occur",
+    "equal": "whether two tensors are equal",
+}
 
 
 def explain(error: Exception, follower: Follower, batch: int) -> str:
@@ -28,11 +39,19 @@ def explain(error: Exception, follower: Follower, batch: int) -> str:
     func, given = follower.failed
     name = plain_name(func)
     if name in VALUES_NEEDED:
-        return f"{where}: {name} needs the values of the picture, so the sizes cannot be told beforehand"
+        return f"{where}: it asks for {VALUES_NEEDED[name]}; what follows depends on the picture, not on its size"
     told = _shapes(name, given, follower, batch)
     if told is None and (sizes := _sizes(given, batch)):
-        told = f"{name}: {sizes}"
-    return f"{where}: {told or f'{name}: {first_line}'}"
+        told = sizes
+    if module is not None and module.is_layer and told is not None:
+        return f"{where}: {told}"
+    return f"{where}: {name}: {told or first_line}"
+
+
+def is_about_values(error: Exception, follower: Follower) -> bool:
+    """Whether what went wrong is that there are no values, and the model itself may be sound."""
+    asked = follower.failed is not None and plain_name(follower.failed[0]) in VALUES_NEEDED
+    return asked or isinstance(error, NotImplementedError)
 
 
 def _shapes(name: str, given: Mapping[str, Any], follower: Follower, batch: int) -> str | None:
@@ -46,7 +65,7 @@ def _shapes(name: str, given: Mapping[str, Any], follower: Follower, batch: int)
             came = _of_one(tuple(first.shape), batch)
             return features_do_not_fit(came, takes, gives, _before_flatten(follower.node(first), batch))
     weight = given.get("weight")
-    x = given.get("input")
+    x = given.get("input", given.get("self"))
     if not isinstance(x, Tensor):
         return None
     if "conv" in name and isinstance(weight, Tensor) and x.dim() == weight.dim():
@@ -55,8 +74,30 @@ def _shapes(name: str, given: Mapping[str, Any], follower: Follower, batch: int)
         wanted = weight.shape[0] if transposed else weight.shape[1] * groups
         if x.shape[1] != wanted:
             return channels_do_not_fit(_of_one(tuple(x.shape), batch), wanted)
+    if (told := _window(name, given, x, weight)) is not None:
+        return told
     if "batch_norm" in name and isinstance(weight, Tensor) and x.shape[1] != weight.shape[0]:
         return channels_do_not_fit(_of_one(tuple(x.shape), batch), weight.shape[0], "num_features")
+    return None
+
+
+def _window(name: str, given: Mapping[str, Any], x: Tensor, weight: Any) -> str | None:
+    """A window that does not fit in its input."""
+    if "conv" in name and isinstance(weight, Tensor) and not given.get("transposed"):
+        kernel = tuple(weight.shape[2:])
+    elif "pool" in name and given.get("kernel_size"):
+        kernel = each(given["kernel_size"], rank_of(name))
+    else:
+        return None
+    rank = len(kernel)
+    names = ("depth", "height", "width")[-rank:] if rank > 1 else ("length",)
+    stride, dilation = (each(given.get(key) or 1, rank) for key in ("stride", "dilation"))
+    padding = each(given.get("padding", 0), rank)
+    for axis, *window in zip(names, x.shape[-rank:], kernel, stride, padding, dilation, strict=True):
+        try:
+            output_size(*window)
+        except ArgumentError as error:
+            return f"{axis}: {error}"
     return None
 
 

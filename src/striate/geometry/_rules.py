@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from striate.errors import ArgumentError
 from striate.geometry._follow import Call
 from striate.geometry._rules_of_places import PLACE_RULES
 from striate.geometry._rules_of_views import VIEW_RULES, Rule, registrar
@@ -29,12 +30,14 @@ def convolution(call: Call) -> list[Node]:
     x, weight = given["input"], given["weight"]
     rank = weight.dim() - 2
     kernel, groups = tuple(weight.shape[2:]), given["groups"]
-    stride, padding, dilation = (_each(given[name], rank) for name in ("stride", "padding", "dilation"))
+    stride, padding, dilation = (each(given[name], rank) for name in ("stride", "padding", "dilation"))
     transposed = given["transposed"]
+    if transposed and x.shape[1] != weight.shape[0]:  # PyTorch's meta kernel does not look
+        raise ArgumentError(f"input came with {x.shape[1]} channels, the weight takes {weight.shape[0]}")
     call.follower.count((x if transposed else result).numel() * prod(weight.shape[1:]), weight)
     settings = {"kernel": kernel, "stride": stride, "padding": padding}
     if transposed:
-        settings["output_padding"] = _each(given["output_padding"], rank)
+        settings["output_padding"] = each(given["output_padding"], rank)
     call.follower.note(
         "conv_transpose" if transposed else "conv",
         out_channels=result.shape[1],
@@ -56,10 +59,10 @@ def convolution(call: Call) -> list[Node]:
 def pooling(call: Call) -> list[Node]:
     """A window over each channel."""
     given = call.given
-    rank = _rank(call.name)
-    kernel = _each(given["kernel_size"], rank)
-    stride = _each(given["stride"] or kernel, rank)
-    padding, dilation = _each(given["padding"], rank), _each(given.get("dilation", 1), rank)
+    rank = rank_of(call.name)
+    kernel = each(given["kernel_size"], rank)
+    stride = each(given["stride"] or kernel, rank)
+    padding, dilation = each(given["padding"], rank), each(given.get("dilation", 1), rank)
     call.follower.note(
         "pool",
         kernel=kernel,
@@ -77,7 +80,7 @@ def pooling(call: Call) -> list[Node]:
 @rule("_adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
 def adaptive_pooling(call: Call) -> list[Node]:
     """Bins that cover each channel."""
-    rank = _rank(call.name)
+    rank = rank_of(call.name)
     sizes = call.input.shape[-rank:]
     bins = tuple(call.result.shape[-rank:])
     call.follower.note("adaptive_pool", bins=bins)
@@ -91,7 +94,7 @@ def adaptive_pooling(call: Call) -> list[Node]:
 @rule("upsample_trilinear3d", "upsample_bicubic2d")
 def interpolation(call: Call) -> list[Node]:
     """Each output reads the samples around its place."""
-    rank = _rank(call.name)
+    rank = rank_of(call.name)
     given = call.given
     factors = given.get("scale_factors") or [
         given.get(f"scales{axis}") for axis in ("_d", "_h", "_w")[3 - rank :]
@@ -227,10 +230,12 @@ def _grouped(inputs: int, outputs: int, groups: int) -> Along:
     return SAME if inputs == outputs == groups else Blocks(inputs // groups, outputs // groups)
 
 
-def _rank(name: str) -> int:
+def rank_of(name: str) -> int:
+    """The dimensions in an operator's name: 2 of ``max_pool2d``."""
     return int(next(letter for letter in name if letter.isdigit()))
 
 
-def _each(value: int | Sequence[int], rank: int) -> tuple[int, ...]:
+def each(value: int | Sequence[int], rank: int) -> tuple[int, ...]:
+    """One number for each dimension."""
     numbers = (value,) if isinstance(value, int) else tuple(value)
     return numbers * rank if len(numbers) == 1 else numbers

@@ -1,7 +1,7 @@
 """Formulas with the numbers filled in, and what to write instead of what does not fit.
 
 >>> window_formula(32, 5), transposed_formula(2, 3, stride=2)
-('(32 + 0 + 0 − 1·(5 − 1) − 1) // 1 + 1 = 28', '(2 − 1)·2 − 2·0 + 1·(3 − 1) + 0 + 1 = 5')
+('⌊(32 + 0 + 0 − 1·(5 − 1) − 1) / 1⌋ + 1 = 28', '(2 − 1)·2 − 2·0 + 1·(3 − 1) + 0 + 1 = 5')
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def window_formula(
     """:func:`~striate.geometry.output_size` with the numbers filled in."""
     before, after = ends(padding)
     room = f"({size} + {before} + {after} − {dilation}·({kernel} − 1) − 1)"
-    steps = f"⌈{room} / {stride}⌉" if ceil_mode else f"{room} // {stride}"
+    steps = f"⌈{room} / {stride}⌉" if ceil_mode else f"⌊{room} / {stride}⌋"
     result = output_size(size, kernel, stride, padding, dilation, ceil_mode)
     full = -(-(size + before + after - extent(kernel, dilation)) // stride) + 1
     dropped = " − 1 (it would start beyond the picture)" if ceil_mode and result < full else ""
@@ -47,24 +47,6 @@ def transposed_formula(
     return (
         f"({size} − 1)·{stride} − 2·{padding} + {dilation}·({kernel} − 1) + {output_padding} + 1 = {result}"
     )
-
-
-def window_does_not_fit(size: int, kernel: int, padding: Padding = 0, dilation: int = 1) -> str:
-    """Why a window has no position, and what would give it one.
-
-    >>> window_does_not_fit(3, 5)
-    'a window of 5 does not fit in 3 samples: padding=1 or a kernel of at most 3 would fit'
-    """
-    before, after = ends(padding)
-    length = extent(kernel, dilation)
-    missing = length - size - before - after
-    spread = f" that spans {length} (dilation {dilation})" if dilation > 1 else ""
-    padded = f"{size} + {before} + {after}" if before or after else f"{size}"
-    largest = (size + before + after - 1) // dilation + 1
-    more = -(-missing // 2)
-    pads = more + before if before == after else (before + more, after + missing - more)
-    smaller = f" or a kernel of at most {largest}" if size + before + after > 0 else ""
-    return f"a window of {kernel}{spread} does not fit in {padded} samples: padding={pads}{smaller} would fit"
 
 
 def channels_do_not_fit(came: Sequence[int], wanted: int, argument: str = "in_channels") -> str:
@@ -110,6 +92,11 @@ def features_do_not_fit(
             f"first, x.flatten(1), and make it Linear({flat}, {gives})"
         )
     numbers = came[-1] if came else 1
+    if before and numbers != prod(before) and numbers % prod(before) == 0:
+        return (
+            f"{start}: {numbers // prod(before)} pictures of {'·'.join(map(str, before))} = {prod(before)} were "
+            f"flattened together; keep the batch: x.flatten(1)"
+        )
     made = f": {'·'.join(map(str, before))} = {prod(before)}, flattened" if before else ""
     return f"{start}{made}; make it Linear({numbers}, {gives})"
 

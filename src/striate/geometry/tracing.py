@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from striate.errors import ArgumentError
-from striate.geometry._failures import explain
+from striate.geometry._failures import explain, is_about_values
 from striate.geometry._follow import Follower, Settings, Step, tensors
 from striate.geometry.cost import BYTES
 from striate.geometry.graph import Node
@@ -35,11 +35,13 @@ class TraceError(ArgumentError):
 
     Attributes:
         trace: what was followed until then.
+        is_refusal: whether a layer refused what came; otherwise the model cannot be followed.
     """
 
-    def __init__(self, message: str, trace: Trace) -> None:
+    def __init__(self, message: str, trace: Trace, is_refusal: bool) -> None:
         super().__init__(message)
         self.trace = trace
+        self.is_refusal = is_refusal
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ def trace(model: nn.Module, input_size: Sequence[int], *, batch: int = 1) -> Tra
             result = walked(pictures)
     except Exception as error:
         so_far = _summary(walked, follower, pictures, None, names)
-        raise TraceError(explain(error, follower, batch), so_far) from error
+        message = explain(error, follower, batch)
+        raise TraceError(message, so_far, not is_about_values(error, follower)) from error
     return _summary(walked, follower, pictures, next(tensors(result), None), names)
 
 
@@ -170,7 +173,10 @@ def _on_meta(model: nn.Module) -> nn.Module:
     for buffer in model.buffers():
         if buffer.is_floating_point() and not is_lazy(buffer):
             memo[id(buffer)] = torch.empty_like(buffer, device="meta")
-    return copy.deepcopy(model, memo).eval()
+    try:
+        return copy.deepcopy(model, memo).eval()
+    except Exception as error:
+        raise ArgumentError(f"a {type(model).__name__} that cannot be copied came: {error}") from error
 
 
 def _watch(model: nn.Module, follower: Follower) -> dict[str, nn.Module]:

@@ -56,9 +56,12 @@ def output_size(
     positions = -(-room // stride) + 1 if ceil_mode else room // stride + 1
     if positions < 1:
         opening, closing = ("⌈", "⌉") if ceil_mode else ("⌊", "⌋")
+        more = -(-(extent(kernel, dilation) - size) // 2)
+        fitting = (size + before + after - 1) // dilation + 1
         raise ArgumentError(
             f"a window of {kernel} (dilation {dilation}) does not fit in {size} + {before} + {after} samples:"
-            f" {opening}({size} + {before} + {after} − {dilation}·({kernel} − 1) − 1) / {stride}{closing} + 1 is below 1"
+            f" {opening}({size} + {before} + {after} − {dilation}·({kernel} − 1) − 1) / {stride}{closing} + 1 is below 1;"
+            f" padding={more}{f' or a kernel of {fitting}' if fitting > 0 else ''} would fit"
         )
     return positions - 1 if ceil_mode and (positions - 1) * stride >= size + before else positions
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from striate.data.pictures import PictureSet
 from striate.errors import ArgumentError, UsageError
-from striate.geometry.tracing import trace
+from striate.geometry.tracing import TraceError, trace
 from striate.models import cnn, lenet, mlp
 from striate.models.learner import FitReport, Kind, Learner
 from striate.models.recipe import Recipe
@@ -209,9 +209,9 @@ class NetworkLearner(Learner):
             with torch.inference_mode():
                 logits = network.eval()(torch.zeros(2, *self.shape))
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = self._why_not(network) or str(error).partition("\n")[0] or type(error).__name__
             raise UsageError(
-                f"model {self.name!r} cannot take {came}: {reason}; set --channels and --image-size to what it takes"
+                f"model {self.name!r} cannot take {came}: {reason}; or set --channels and --image-size to what it takes"
             ) from error
         if not isinstance(logits, torch.Tensor) or logits.shape != (2, self.num_classes):
             shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
@@ -219,6 +219,14 @@ class NetworkLearner(Learner):
                 f"model {self.name!r} gave {shape} for 2 {came}, wanted logits (2, {self.num_classes}):"
                 " take num_classes as an argument of the factory"
             )
+
+    def _why_not(self, network: nn.Module) -> str:
+        """Which layer of a user's network refuses such pictures, and what would fit; nothing if unknown."""
+        try:
+            trace(network, self.shape, batch=2)
+        except ArgumentError as error:
+            return str(error) if isinstance(error, TraceError) and error.is_refusal else ""
+        return ""
 
 
 def channel_statistics(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
