@@ -8,14 +8,17 @@ the second convolution has a shortcut around it (He et al. 2015, arXiv 1512.0338
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from striate.functional import max_pool2d
 from striate.geometry.tracing import trace
 from striate.models.recipe import Recipe
+from striate.nn import Conv2d
 from striate.train.config import LearnConfig
 from striate.train.schedule import parse_duration
 from striate.train.settings import choose_device
@@ -41,19 +44,37 @@ RECIPE = Recipe(
 
 
 class Stage(nn.Module):
-    """conv 3×3 → max-pool 2 → norm → ReLU, then conv 3×3 → norm → ReLU with a shortcut."""
+    """Convolution → max-pool 2 → norm → ReLU, then convolution → norm → ReLU with a shortcut.
 
-    def __init__(self, in_channels: int, channels: int) -> None:
+    Args:
+        conv1: ``(N, in_channels, H, W)`` → ``(N, channels, H, W)``.
+        conv2: ``(N, channels, H, W)`` → the same.
+        channels: of the result.
+        pool: whether the size is halved.
+    """
+
+    def __init__(self, conv1: nn.Module, conv2: nn.Module, channels: int, *, pool: bool = True) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
+        self.conv1 = conv1
         self.norm1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.conv2 = conv2
         self.norm2 = nn.BatchNorm2d(channels)
+        self.pool = pool
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``(N, in_channels, H, W)`` → ``(N, channels, H//2, W//2)``."""
-        x = F.relu(self.norm1(F.max_pool2d(self.conv1(x), 2)))
+        """``(N, in_channels, H, W)`` → ``(N, channels, H//2, W//2)``, or ``H, W`` without the pooling."""
+        x = self.conv1(x)
+        if self.pool:
+            x = max_pool2d(x, 2)
+        x = F.relu(self.norm1(x))
         return x + F.relu(self.norm2(self.conv2(x)))
+
+
+def dense_stage(number: int, in_channels: int, channels: int) -> nn.Module:
+    """The stage of ``cnn``: two standard 3×3 convolutions."""
+    conv1 = Conv2d(in_channels, channels, 3, padding=1, bias=False)
+    conv2 = Conv2d(channels, channels, 3, padding=1, bias=False)
+    return Stage(conv1, conv2, channels)
 
 
 class CNN(nn.Module):
@@ -63,7 +84,8 @@ class CNN(nn.Module):
         in_channels: channels of a picture.
         image_size: its height and width in pixels.
         num_classes: number of classes.
-        width: channels of the stem; stage i has ``width * 2**min(i, 3)``.
+        width: channels of the stem; stage i, from 1, has ``width * 2**min(i, 3)``.
+        stage: makes a stage of its number from 0, its input and its output channels.
 
     The stem keeps the size of pictures up to 48 pixels and halves larger ones; stages follow until
     the shorter side is below 8 pixels.
@@ -73,15 +95,21 @@ class CNN(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, image_size: tuple[int, int], num_classes: int, *, width: int = 16
+        self,
+        in_channels: int,
+        image_size: tuple[int, int],
+        num_classes: int,
+        *,
+        width: int = 16,
+        stage: Callable[[int, int, int], nn.Module] = dense_stage,
     ) -> None:
         super().__init__()
         stride = 2 if min(image_size) > 48 else 1
-        self.stem = nn.Conv2d(in_channels, width, 3 if stride == 1 else 5, stride, stride, bias=False)
+        self.stem = Conv2d(in_channels, width, 3 if stride == 1 else 5, stride, stride, bias=False)
         self.norm = nn.BatchNorm2d(width)
         depth = max(1, math.ceil(math.log2(min(image_size) / stride / 8)) + 1)
         widths = [width * 2 ** min(i, 3) for i in range(depth + 1)]
-        self.stages = nn.Sequential(*(Stage(a, b) for a, b in pairwise(widths)))
+        self.stages = nn.Sequential(*(stage(i, a, b) for i, (a, b) in enumerate(pairwise(widths))))
         self.head = nn.Linear(widths[-1], num_classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

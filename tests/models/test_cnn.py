@@ -1,0 +1,73 @@
+"""The default network on Striate's own layers: the bits that PyTorch's gave, the same state dict."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from striate.models.cnn import CNN
+
+
+class PlainStage(nn.Module):
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm1(F.max_pool2d(self.conv1(x), 2)))
+        return x + F.relu(self.norm2(self.conv2(x)))
+
+
+class PlainCNN(nn.Module):
+    """The network written with torch.nn alone."""
+
+    def __init__(self, in_channels: int, image_size: tuple[int, int], num_classes: int) -> None:
+        super().__init__()
+        stride = 2 if min(image_size) > 48 else 1
+        self.stem = nn.Conv2d(in_channels, 16, 3 if stride == 1 else 5, stride, stride, bias=False)
+        self.norm = nn.BatchNorm2d(16)
+        depth = max(1, math.ceil(math.log2(min(image_size) / stride / 8)) + 1)
+        widths = [16 * 2 ** min(i, 3) for i in range(depth + 1)]
+        self.stages = nn.Sequential(*(PlainStage(a, b) for a, b in pairwise(widths)))
+        self.head = nn.Linear(widths[-1], num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stages(F.relu(self.norm(self.stem(x))))
+        return self.head(x.amax((2, 3)))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("channels", "size"), [(1, (8, 8)), (1, (28, 28)), (3, (33, 47)), (3, (96, 64))])
+def test_not_a_bit_differs_from_torch_nn(channels, size, memory_format):
+    networks = []
+    for make in (PlainCNN, CNN):
+        torch.manual_seed(1)
+        networks.append(make(channels, size, 7).to(memory_format=memory_format))
+    plain, ours = networks
+    assert list(plain.state_dict()) == list(ours.state_dict())
+    assert all(map(torch.equal, plain.state_dict().values(), ours.state_dict().values()))
+
+    x = torch.randn(4, channels, *size).to(memory_format=memory_format)
+    for training in (True, False):
+        plain.train(training)
+        ours.train(training)
+        assert torch.equal(plain(x), ours(x))
+    for network in networks:
+        network.train()(x).square().sum().backward()
+    for a, b in zip(plain.parameters(), ours.parameters(), strict=True):
+        assert a.grad is not None and b.grad is not None and torch.equal(a.grad, b.grad)
+
+
+def test_a_state_dict_saved_before_the_switch_loads():
+    before, now = PlainCNN(1, (28, 28), 10).eval(), CNN(1, (28, 28), 10).eval()
+    now.load_state_dict(before.state_dict(), strict=True)
+    x = torch.randn(3, 1, 28, 28)
+    assert torch.equal(before(x), now(x))
