@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from striate.errors import ArgumentError
-from striate.geometry.window import same_padding
+from striate.functional import conv1d, conv2d, conv3d
 from striate.ops._checks import check_floating, check_rank
+from striate.ops.conv.op import PADDING_MODES
 
-PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
-CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d)
+CONVOLUTIONS = (conv1d, conv2d, conv3d)
 
 
 class Filter(nn.Module):
@@ -55,13 +54,13 @@ class Filter(nn.Module):
         self.padding_mode = padding_mode
         self.rank = kernel.dim()
         self.register_buffer("weight", kernel.detach().expand(channels, 1, *kernel.shape).clone())
-        self._padding = [end for k in reversed(kernel.shape) for end in same_padding(k, k)]
 
     def forward(self, input: Tensor) -> Tensor:
         """``(N, C, *size)`` → ``(N, C, *size)``."""
         check_rank("filters.Filter", input, self.rank)
-        padded = F.pad(input, self._padding, PADDING_MODES[self.padding_mode])
-        return CONVOLUTIONS[self.rank - 1](padded, self.weight, groups=self.channels)
+        return CONVOLUTIONS[self.rank - 1](
+            input, self.weight, padding="same", groups=self.channels, padding_mode=self.padding_mode
+        )
 
     def extra_repr(self) -> str:
         """As printed."""
