@@ -33,7 +33,7 @@ def _examples(page: Path) -> str:
 def test_examples_print_what_the_page_says(page: Path):
     test = doctest.DocTestParser().get_doctest(_examples(page), {}, page.name, str(page), 0)
     told: list[str] = []
-    done = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test, out=told.append)
+    done = doctest.DocTestRunner().run(test, out=told.append)
     assert done.attempted and not done.failed, "".join(told)
 
 
