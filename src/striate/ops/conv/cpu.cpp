@@ -1,4 +1,4 @@
-// Kernels of conv: depthwise convolution.
+// Depthwise convolution and its transpose: checks what would crash, makes the results, picks the instruction set.
 #include <type_traits>
 
 #include "_window.h"
@@ -21,37 +21,71 @@ struct Scratch {  // a piece's own memory
 namespace striate {
 namespace {
 
-// `ends` has the padding before and after along each dimension.
-Windows describe(const Tensor& input, const Tensor& weight, const Ints& stride, const Ints& ends,
-                   const Ints& dilation) {
-  const int64_t rank = input.dim() - 2;
+// The convolution of a tensor shaped (N, C, `sizes`); `ends` has the padding before and after along each dimension.
+Windows describe(const Tensor& like, const Ints& sizes, const Tensor& weight, const Ints& stride, const Ints& ends,
+                 const Ints& dilation) {
+  const int64_t rank = like.dim() - 2;
   const auto lists = static_cast<size_t>(rank);
-  STD_TORCH_CHECK(rank >= 1 && rank <= 3 && weight.dim() == input.dim() && weight.size(0) == input.size(1) &&
-                      weight.size(1) == 1 && weight.is_contiguous() && weight.scalar_type() == input.scalar_type() &&
-                      stride.size() == lists && ends.size() == 2 * lists && dilation.size() == lists,
-                  "striate::depthwise_conv: wanted (N, C, …), contiguous (C, 1, …) of one dtype, and numbers for each dimension");
-  Windows d{input.size(0), input.size(1), !input.is_contiguous(), false, {}};
+  STD_TORCH_CHECK(rank >= 1 && rank <= 3 && weight.dim() == like.dim() && weight.size(0) == like.size(1) &&
+                      weight.size(1) == 1 && weight.is_contiguous() && weight.scalar_type() == like.scalar_type() &&
+                      sizes.size() == lists && stride.size() == lists && ends.size() == 2 * lists &&
+                      dilation.size() == lists && like.numel() > 0 && is_dense(like, !like.is_contiguous()),
+                  "a depthwise kernel wants (N, C, …), contiguous (C, 1, …) of one dtype, and numbers for each dimension");
+  Windows d{like.size(0), like.size(1), !like.is_contiguous(), false, {}};
   for (int64_t i = 0; i < 3; ++i) d.axis[i] = {1, 1, 1, 1, 0, 1};
   for (int64_t i = 0; i < rank; ++i) {
     Axis& axis = d.axis[3 - rank + i];
-    axis = {input.size(2 + i), 0, weight.size(2 + i), stride[i], ends[2 * i], dilation[i]};
-    axis.out = (axis.in + ends[2 * i] + ends[2 * i + 1] - axis.dilation * (axis.kernel - 1) - 1) / axis.stride + 1;
-    STD_TORCH_CHECK(axis.in > 0 && axis.kernel > 0 && axis.out > 0 && axis.stride > 0 && axis.dilation > 0,
-                    "striate::depthwise_conv: the window does not fit");
+    axis = {sizes[i], 0, weight.size(2 + i), stride[i], ends[2 * i], dilation[i]};
+    STD_TORCH_CHECK(axis.in > 0 && axis.kernel > 0 && axis.stride > 0 && axis.dilation > 0,
+                    "a depthwise kernel wants sizes, kernels, strides and dilations from 1");
+    const int64_t room = axis.in + ends[2 * i] + ends[2 * i + 1] - axis.dilation * (axis.kernel - 1) - 1;
+    STD_TORCH_CHECK(room >= 0, "a depthwise kernel wants a window that fits");
+    axis.out = room / axis.stride + 1;
   }
   return d;
 }
 
+Ints spatial(const Tensor& tensor) { return Ints(tensor.sizes().begin() + 2, tensor.sizes().end()); }
+
+void check_bias(const Windows& d, const Tensor& weight, const std::optional<Tensor>& bias) {
+  STD_TORCH_CHECK(!bias || (bias->numel() == d.channels && bias->scalar_type() == weight.scalar_type() && bias->is_contiguous()),
+                  "a depthwise kernel wants a bias for each channel");
+}
+
+void check_output(const Windows& d, const Tensor& output, const Tensor& like) {
+  const Ints sizes = output_sizes(d, like.dim() - 2);
+  STD_TORCH_CHECK(output.dim() == like.dim() && output.scalar_type() == like.scalar_type() &&
+                      is_dense(output, !output.is_contiguous()),
+                  "a depthwise kernel wants tensors of one rank and dtype without gaps");
+  for (size_t i = 0; i < sizes.size(); ++i)
+    STD_TORCH_CHECK(output.size(static_cast<int64_t>(i)) == sizes[i], "a depthwise kernel wants sizes that belong together");
+}
+
 Tensor depthwise_conv(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Ints& stride,
                       const Ints& ends, const Ints& dilation) {
-  const Windows d = describe(input, weight, stride, ends, dilation);
-  STD_TORCH_CHECK(!bias || (bias->numel() == d.channels && bias->scalar_type() == input.scalar_type() && bias->is_contiguous()),
-                  "striate::depthwise_conv: wanted a bias for each channel");
+  const Windows d = describe(input, spatial(input), weight, stride, ends, dilation);
+  check_bias(d, weight, bias);
   Tensor output = make(input, output_sizes(d, input.dim() - 2), d.input_last);
   by_type(input, [&](auto zero) {
     using T = decltype(zero);
-    STRIATE_NATIVE(depthwise_forward<T>)(d, data<T>(input), data<T>(weight), bias ? data<T>(*bias) : nullptr,
-                                         mutable_data<T>(output));
+    STRIATE_NATIVE(depthwise<T>)(d, false, data<T>(input), d.input_last, data<T>(weight),
+                                 bias ? data<T>(*bias) : nullptr, mutable_data<T>(output), d.input_last);
+  });
+  return output;
+}
+
+Tensor depthwise_conv_transpose(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias,
+                                const Ints& stride, const Ints& ends, const Ints& dilation, const Ints& size) {
+  const Windows d = describe(input, size, weight, stride, ends, dilation);
+  check_output(d, input, input);
+  check_bias(d, weight, bias);
+  Ints sizes{d.images, d.channels};
+  sizes.insert(sizes.end(), size.begin(), size.end());
+  Tensor output = make(input, sizes, d.input_last);
+  by_type(input, [&](auto zero) {
+    using T = decltype(zero);
+    STRIATE_NATIVE(depthwise<T>)(d, true, data<T>(input), d.input_last, data<T>(weight), bias ? data<T>(*bias) : nullptr,
+                                 mutable_data<T>(output), d.input_last);
   });
   return output;
 }
@@ -59,12 +93,9 @@ Tensor depthwise_conv(const Tensor& input, const Tensor& weight, const std::opti
 std::tuple<Tensor, Tensor, Tensor> depthwise_conv_backward(const Tensor& gradient, const Tensor& input,
                                                            const Tensor& weight, const Ints& stride, const Ints& ends,
                                                            const Ints& dilation, const std::vector<bool>& wanted) {
-  Windows d = describe(input, weight, stride, ends, dilation);
+  Windows d = describe(input, spatial(input), weight, stride, ends, dilation);
   d.gradient_last = !gradient.is_contiguous();
-  const Ints sizes = output_sizes(d, input.dim() - 2);
-  for (size_t i = 0; i < sizes.size(); ++i)
-    STD_TORCH_CHECK(gradient.dim() == input.dim() && gradient.size(static_cast<int64_t>(i)) == sizes[i],
-                    "striate::depthwise_conv_backward: the gradient is not shaped like the output");
+  check_output(d, gradient, input);
   const auto result = [](const Tensor& like, bool is_wanted) {
     return is_wanted ? torch::stable::empty_like(like) : make({0}, like.scalar_type());
   };
@@ -86,5 +117,7 @@ std::tuple<Tensor, Tensor, Tensor> depthwise_conv_backward(const Tensor& gradien
 STABLE_TORCH_LIBRARY_IMPL(striate, CPU, library) {
   library.impl("depthwise_conv", TORCH_BOX(&striate::depthwise_conv));
   library.impl("depthwise_conv.raw", TORCH_BOX(&striate::depthwise_conv));
+  library.impl("depthwise_conv_transpose", TORCH_BOX(&striate::depthwise_conv_transpose));
+  library.impl("depthwise_conv_transpose.raw", TORCH_BOX(&striate::depthwise_conv_transpose));
   library.impl("depthwise_conv_backward", TORCH_BOX(&striate::depthwise_conv_backward));
 }

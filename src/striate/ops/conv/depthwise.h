@@ -269,24 +269,28 @@ struct Memory {  // what a scratch points to
   Scratch<A> scratch() const { return {tile.data(), out.data(), rows.data(), weights.data(), sums.data(), slots}; }
 };
 
+// The convolution of x, or, backward, its transpose: of what is shaped like its output.
 template <class T>
-void depthwise_forward(const Windows& d, const T* x, const T* weight, const T* bias, T* y) {
+void depthwise(const Windows& d, bool backward, const T* from, bool from_last, const T* weight, const T* bias, T* to,
+               bool to_last) {
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
-  const Lines lines(d.axis[2], false);
+  const Lines lines(d.axis[2], backward);
   const int64_t blocks = (d.channels + V - 1) / V;
-  const Strips strips = cut<A>(d, false, lines, d.images * blocks);
-  const Slots slots(d, false, strips);
+  const Strips strips = cut<A>(d, backward, lines, d.images * blocks);
+  const Slots slots(d, backward, strips);
+  const int64_t from_size = backward ? d.out_size() : d.in_size(), to_size = backward ? d.in_size() : d.out_size();
+  const auto target = [&](int axis) { return backward ? d.axis[axis].in : d.axis[axis].out; };
   for_pieces(d.images * blocks * strips.count, [&](int64_t piece) {
     const int64_t strip = piece % strips.count, block = piece / strips.count % blocks;
     const int64_t image = piece / strips.count / blocks;
     const Memory<A> memory(d, slots, lines.width);
     const Workspace<A> weights(d.taps() * V);
-    const auto to = planes_of(d, y, d.input_last, image, block, d.out_size());
-    pack_weights(weight + block * V * d.taps(), d.taps(), to.count, weights.data());
-    correlate<T>(d, false, lines, planes_of(d, x, d.input_last, image, block, d.in_size()), to, weights.data(),
-                 bias ? bias + block * V : nullptr, whole_or(strips, 0, strip, d.axis[0].out),
-                 whole_or(strips, 1, strip, d.axis[1].out), memory.scratch());
+    const auto results = planes_of(d, to, to_last, image, block, to_size);
+    pack_weights(weight + block * V * d.taps(), d.taps(), results.count, weights.data());
+    correlate<T>(d, backward, lines, planes_of(d, from, from_last, image, block, from_size), results, weights.data(),
+                 bias ? bias + block * V : nullptr, whole_or(strips, 0, strip, target(0)),
+                 whole_or(strips, 1, strip, target(1)), memory.scratch());
   });
 }
 

@@ -32,7 +32,8 @@ def is_last(tensor: Tensor) -> bool:
     return form is not None and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=form)
 
 
-def _dense(tensor: Tensor) -> Tensor:
+def dense(tensor: Tensor) -> Tensor:
+    """``tensor``, without gaps in one of the two orders."""
     return tensor if tensor.is_contiguous() or is_last(tensor) else tensor.contiguous()
 
 
@@ -46,7 +47,7 @@ def depthwise_conv(
 ) -> Tensor:
     """``conv`` of a batch with ``groups = C_in = C_out``, padded with zeros by ``(before, after)`` pairs."""
     ends = [end for pair in pairs for end in pair]
-    return _kernel(_dense(input), weight.contiguous(), bias, stride, ends, dilation)  # type: ignore[no-any-return]
+    return convolve(dense(input), weight.contiguous(), bias, stride, ends, dilation)  # type: ignore[no-any-return]
 
 
 def _fake(input: Tensor, weight: Tensor, bias: Any, stride: Any, ends: Any, dilation: Any) -> Tensor:
@@ -69,7 +70,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
     if torch.is_grad_enabled():  # create_graph=True: the gradient must have gradients of its own
         found = _by_pytorch(ctx, gradient, (input, weight, bias), wanted)
     else:
-        found = _kernel_backward(_dense(gradient), input, weight, ctx.stride, ctx.ends, ctx.dilation, wanted)
+        found = _kernel_backward(dense(gradient), input, weight, ctx.stride, ctx.ends, ctx.dilation, wanted)
     return *(part if one else None for part, one in zip(found, wanted, strict=True)), None, None, None
 
 
@@ -78,12 +79,19 @@ def _by_pytorch(
 ) -> list[Tensor | None]:
     input, weight, bias = tensors
     rank = input.dim() - 2
-    convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[rank]
+    theirs: Any = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[rank]
     padded = F.pad(input, [end for i in reversed(range(rank)) for end in ctx.ends[2 * i : 2 * i + 2]])
-    output = convolve(padded, weight, bias, ctx.stride, 0, ctx.dilation, weight.shape[0])
+    output = theirs(padded, weight, bias, ctx.stride, 0, ctx.dilation, weight.shape[0])
     sought = [tensor for tensor, one in zip(tensors, wanted, strict=True) if one and tensor is not None]
     found = iter(torch.autograd.grad(output, sought, gradient, create_graph=True))
     return [next(found) if one else None for one in wanted]
+
+
+def weight_gradient(
+    gradient: Tensor, input: Tensor, weight: Tensor, stride: Any, ends: Any, dilation: Any
+) -> Tensor:
+    """Of the weight alone, without gradients of its own."""
+    return _kernel_backward(gradient, input, weight, stride, ends, dilation, [False, True, False])[1]  # type: ignore[no-any-return]
 
 
 def _fake_backward(
@@ -96,7 +104,7 @@ def _fake_backward(
     )
 
 
-_kernel = differentiable(
+convolve = differentiable(
     "depthwise_conv(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation) -> Tensor",
     _fake,
     _save,

@@ -20,7 +20,9 @@ from striate.ops._checks import (
     check_weight,
     per_dimension,
 )
+from striate.ops.conv.depthwise import depthwise_obstacle
 from striate.ops.conv.op import are_plain, check_not_empty, is_ordinary
+from striate.ops.conv_transpose.depthwise import depthwise_conv_transpose
 
 PYTORCHS: dict[int, Any] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
@@ -199,6 +201,13 @@ def _conv_transpose(
                     f"wanted one of them: the size decides the padding"
                 )
             extras = _extras(operator, rank, input, weight, stride, padding, dilation, output_size)
+        if groups != 1 and not depthwise_obstacle(rank, input, weight, bias, groups):
+            strides = per_dimension(operator, "stride", stride, rank)
+            paddings = per_dimension(operator, "padding", padding, rank, least=0)
+            additions = per_dimension(operator, "output_padding", extras, rank, least=0)
+            dilations = per_dimension(operator, "dilation", dilation, rank)
+            if all(extra < step for extra, step in zip(additions, strides, strict=True)):
+                return depthwise_conv_transpose(input, weight, bias, strides, paddings, additions, dilations)
         if not (
             is_ordinary(stride)
             and is_ordinary(padding)
