@@ -40,7 +40,8 @@ def convolution(call: Call) -> list[Node]:
         settings["output_padding"] = each(given["output_padding"], rank)
     call.follower.note(
         "conv_transpose" if transposed else "conv",
-        out_channels=result.shape[1],
+        input=tuple(x.shape[1:]),
+        output=tuple(result.shape[1:]),
         **settings,
         dilation=dilation,
         groups=groups,
@@ -65,6 +66,7 @@ def pooling(call: Call) -> list[Node]:
     padding, dilation = each(given["padding"], rank), each(given.get("dilation", 1), rank)
     call.follower.note(
         "pool",
+        **_shapes(call, rank),
         kernel=kernel,
         stride=stride,
         padding=padding,
@@ -83,7 +85,7 @@ def adaptive_pooling(call: Call) -> list[Node]:
     rank = rank_of(call.name)
     sizes = call.input.shape[-rank:]
     bins = tuple(call.result.shape[-rank:])
-    call.follower.note("adaptive_pool", bins=bins)
+    call.follower.note("adaptive_pool", **_shapes(call, rank))
     call.follower.show()
     along = [Bins(size, number) for size, number in zip(sizes, bins, strict=True)]
     return [_sliding(call, along)] * len(call.results)
@@ -126,7 +128,13 @@ def linear(call: Call) -> list[Node]:
     x, weight = call.given["input"], call.given["weight"]
     call.follower.count(call.result.numel() * weight.shape[-1], weight)
     bias = call.given["bias"] is not None
-    call.follower.note("linear", in_features=weight.shape[-1], out_features=call.result.shape[-1], bias=bias)
+    call.follower.note(
+        "linear",
+        inputs=weight.shape[-1],
+        outputs=call.result.shape[-1],
+        positions=prod(call.result.shape[1:-1]),
+        bias=bias,
+    )
     call.follower.show()
     if call.follower.node(weight) is not None:
         return call.lost("linear with weights that depend on the picture")
@@ -222,6 +230,11 @@ def _sliding(call: Call, along: Sequence[Along], channels: Along = SAME) -> Node
         dims.append((first - 1, channels))
     dims += [(first + i, each) for i, each in enumerate(along)]
     return call.new(Link(node, dims))
+
+
+def _shapes(call: Call, rank: int) -> dict[str, tuple[int, ...]]:
+    """Channels and sizes that come and leave."""
+    return {"input": tuple(call.input.shape[-rank - 1 :]), "output": tuple(call.result.shape[-rank - 1 :])}
 
 
 def _grouped(inputs: int, outputs: int, groups: int) -> Along:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 from striate.errors import ArgumentError
 from striate.geometry.along import Indices
@@ -58,6 +59,15 @@ class ReceptiveField:
         if self.views is not None:
             return tuple(view.centre() for view in self.views)
         return tuple(None if span is None else Fraction(sum(span), 2) for span in self._middle)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Size, stride and centre as numbers."""
+        return {
+            "size": self.size,
+            "stride": [None if stride is None else float(stride) for stride in self.stride],
+            "centre": [None if centre is None else float(centre) for centre in self.centre],
+            "closed": self.is_closed,
+        }
 
     def seen_by(self, *position: int | None) -> tuple[Span | None, ...]:
         """First and last pixel, along each dimension, that a position can depend on.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+from striate.geometry.transposed import overlap
 from striate.geometry.window import Padding, ends, extent, output_size, transposed_output_size
 
 
@@ -112,3 +113,21 @@ def sizes_do_not_fit(first: Sequence[int], second: Sequence[int]) -> str:
         return f"{shape_text(first)} and {shape_text(second)} came"
     unlike = [f"{name} ({a}, {b})" for name, a, b in zip(names, first, second, strict=True) if a != b]
     return f"{shape_text(first)} and {shape_text(second)} came, which differ in {' and '.join(unlike)}"
+
+
+def overlap_text(kernel: int, stride: int, padding: int = 0, dilation: int = 1) -> str:
+    """How many taps of a transposed convolution reach an output, and whether a checkerboard may show.
+
+    >>> overlap_text(3, 2)
+    'taps that reach an output: 2, 1, 2, 1 …; uneven, a checkerboard may show: stride 2 does not divide kernel 3'
+    >>> overlap_text(4, 2)
+    'taps that reach an output: 2 everywhere'
+    """
+    taps = overlap(kernel, stride, padding, dilation)
+    if len(set(taps)) == 1:
+        return f"taps that reach an output: {taps[0]} everywhere"
+    told = ", ".join(map(str, taps * 2))
+    why = f"stride {stride} does not divide kernel {kernel}"
+    if kernel % stride == 0:
+        why = f"dilation {dilation} lets the taps miss"
+    return f"taps that reach an output: {told} …; uneven, a checkerboard may show: {why}"

@@ -77,6 +77,20 @@ class Row:
         """Numbers that leave."""
         return prod(self.output) if self.output is not None else 0
 
+    def to_dict(self) -> dict[str, Any]:
+        """The row as numbers, text and lists."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "input": self.input,
+            "output": self.output,
+            "parameters": self.parameters,
+            "macs": self.macs,
+            "activations": self.activations,
+            "receptive_field": self.receptive_field and self.receptive_field.to_dict(),
+            "unknown_after": self.unknown,
+        }
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -112,6 +126,22 @@ class Trace:
     def memory(self, dtype: str | None = None, batch: int = 1) -> int:
         """Bytes of all layers' outputs, which training keeps."""
         return BYTES[dtype or self.dtype] * batch * sum(row.activations for row in self.layers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The trace as numbers, text and lists."""
+        return {
+            "input": self.input,
+            "output": self.output,
+            "parameters": self.parameters,
+            "macs": self.macs,
+            "memory": self.memory(),
+            "dtype": self.dtype,
+            "receptive_field": self.receptive_field and self.receptive_field.to_dict(),
+            "unknown_after": self.unknown,
+            "parameters_elsewhere": self.elsewhere,
+            "uncalled": self.uncalled,
+            "layers": [row.to_dict() for row in self.layers],
+        }
 
     def __getitem__(self, name: str) -> Row:
         """The layer of that name; ``KeyError`` if there is none."""

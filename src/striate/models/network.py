@@ -55,6 +55,33 @@ def load_factory(name: str) -> Callable[..., nn.Module]:
     return factory  # type: ignore[no-any-return]
 
 
+def build_network(
+    name: str, shape: tuple[int, ...], num_classes: int, options: dict[str, Any] | None = None
+) -> nn.Module:
+    """A fresh network.
+
+    Args:
+        name: ``"mlp"``, ``"lenet"``, ``"cnn"`` or ``"package.module:factory"``.
+        shape: ``(C, H, W)`` of a picture.
+        num_classes: number of classes.
+        options: further keyword arguments of the network, such as ``width``.
+
+    Raises:
+        UsageError: a user's factory fails, or gives something else.
+    """
+    _, kind, factory, _ = _describe(name)
+    offered = {"in_channels": shape[0], "image_size": shape[1:], "num_classes": num_classes}
+    try:
+        network = factory(**_accepted(factory, offered), **(options or {}))
+    except Exception as error:
+        if kind != "your own":
+            raise
+        raise UsageError(f"model {name!r} failed when called: {type(error).__name__}: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"model {name!r} gave a {type(network).__name__}, wanted a torch.nn.Module")
+    return network
+
+
 class NetworkLearner(Learner):
     """Fits and asks one network.
 
@@ -83,7 +110,7 @@ class NetworkLearner(Learner):
         self.shape = shape
         self.num_classes = num_classes
         self.options = options or {}
-        self.title, self.kind, self._factory, self.recipe = _describe(name)
+        self.title, self.kind, _, self.recipe = _describe(name)
         self.mean = torch.zeros(shape[0])
         self.std = torch.ones(shape[0])
         self.network = self._build(seed)
@@ -182,28 +209,18 @@ class NetworkLearner(Learner):
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _build(self, seed: int) -> nn.Module:
-        channels, height, width = self.shape
-        offered = {"in_channels": channels, "image_size": (height, width), "num_classes": self.num_classes}
         state = torch.get_rng_state()
         torch.manual_seed(derive_seed(seed, "weights", 0))
         try:
-            network = self._factory(**_accepted(self._factory, offered), **self.options)
-        except Exception as error:
-            if self.kind != "your own":
-                raise
-            raise UsageError(
-                f"model {self.name!r} failed when called: {type(error).__name__}: {error}"
-            ) from error
+            network = build_network(self.name, self.shape, self.num_classes, self.options)
         finally:
             torch.set_rng_state(state)
         if self.kind == "your own":
             self._check(network)
         return network
 
-    def _check(self, network: Any) -> None:
+    def _check(self, network: nn.Module) -> None:
         """One forward pass of a user's network: does it take such pictures and give such logits?"""
-        if not isinstance(network, nn.Module):
-            raise UsageError(f"model {self.name!r} gave a {type(network).__name__}, wanted a torch.nn.Module")
         came = f"pictures of {self.shape[0]} channels and {self.shape[1]}×{self.shape[2]} pixels"
         try:
             with torch.inference_mode():
