@@ -2,4 +2,66 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from striate.ops.conv.layer import Conv1d, Conv2d, Conv3d, LazyConv1d, LazyConv2d, LazyConv3d, fill_kernel_
+from striate.ops.conv_transpose.layer import (
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyConvTranspose3d,
+    tent_,
+)
+from striate.ops.flattened_conv.layer import FlattenedConv2d, FlattenedConv3d
+from striate.ops.local_conv.layer import LocalConv1d, LocalConv2d, LocalConv3d
+from striate.ops.max_pool.layer import (
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    GlobalMaxPool1d,
+    GlobalMaxPool2d,
+    GlobalMaxPool3d,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
+from striate.ops.parallel_conv.layer import ParallelConv
+from striate.ops.separable_conv.layer import SeparableConv1d, SeparableConv2d, SeparableConv3d
+from striate.ops.spatial_separable_conv.layer import SpatialSeparableConv2d, SpatialSeparableConv3d
+
+__all__ = [
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "FlattenedConv2d",
+    "FlattenedConv3d",
+    "GlobalMaxPool1d",
+    "GlobalMaxPool2d",
+    "GlobalMaxPool3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+    "LocalConv1d",
+    "LocalConv2d",
+    "LocalConv3d",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "ParallelConv",
+    "SeparableConv1d",
+    "SeparableConv2d",
+    "SeparableConv3d",
+    "SpatialSeparableConv2d",
+    "SpatialSeparableConv3d",
+    "fill_kernel_",
+    "tent_",
+]

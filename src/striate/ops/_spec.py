@@ -66,11 +66,19 @@ class LayerSample:
         layer: its name.
         options: the constructor's arguments by name.
         input: shape of an input; a list of shapes where the layer takes several.
+        factory: the class method that takes the options in place of the constructor, if any.
     """
 
     layer: str
     options: Mapping[str, Any]
     input: Shapes
+    factory: str = ""
+
+    def build(self, home: Any) -> nn.Module:
+        """The layer, from ``home``: ``striate.nn``, or ``torch.nn`` for its counterpart there."""
+        kind = getattr(home, self.layer)
+        make = getattr(kind, self.factory) if self.factory else kind
+        return make(**self.options)  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
         return f"{self.layer}({', '.join(f'{name}={value!r}' for name, value in self.options.items())})"
@@ -94,6 +102,12 @@ DEFAULT_TOLERANCES: Mapping[torch.dtype, Tolerance] = {
 def normal(name: str, shape: Shape, generator: torch.Generator) -> Tensor:
     """Standard normal float64 values: what fills an argument where the spec does not say."""
     return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def fan_in_scaled(name: str, shape: Shape, generator: torch.Generator) -> Tensor:
+    """Standard normal values; those of a weight divided by √fan_in, so that sums of sums stay of order 1."""
+    values = normal(name, shape, generator)
+    return values / torch.Size(shape[1:]).numel() ** 0.5 if "weight" in name and len(shape) > 1 else values
 
 
 def distinct(name: str, shape: Shape, generator: torch.Generator) -> Tensor:
@@ -124,6 +138,8 @@ class OpSpec:
         tolerances: distance from the reference by dtype.
         double_backward: whether second derivatives exist.
         library_operators: names in ``torch.ops.striate`` that serve it, for ``opcheck``.
+        kernel_obstacle: ``(call, its tensors)`` → why PyTorch's operators serve the call and not a native
+            kernel, empty when the kernel does; ``None`` where the operator has no kernel.
         layer_samples: one at least of every layer, with the options that change its parameters.
         sums_by_threads: tensor arguments whose gradient, below float64, comes from a routine of
             PyTorch's that adds in an order that depends on the number of threads (oneDNN's weight
@@ -146,6 +162,7 @@ class OpSpec:
     tolerances: Mapping[torch.dtype, Tolerance] = field(default_factory=lambda: DEFAULT_TOLERANCES)
     double_backward: bool = True
     library_operators: Sequence[str] = ()
+    kernel_obstacle: Callable[[Call, Mapping[str, Any]], str] | None = None
     layer_samples: Sequence[LayerSample] = ()
     sums_by_threads: Sequence[str] = ()
 

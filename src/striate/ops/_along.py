@@ -1,0 +1,56 @@
+"""Convolutions along one axis at a time, which several operators are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from striate.errors import ArgumentError
+from striate.ops._checks import Pairs, check_weight
+from striate.ops.conv.op import conv2d, conv3d
+
+CONVOLUTIONS = {2: conv2d, 3: conv3d}
+
+Settings = tuple[tuple[int, ...], str | tuple[int, ...] | Pairs, tuple[int, ...]]
+
+
+def convolve_along(
+    axis: int, input: Tensor, weight: Tensor, bias: Tensor | None, settings: Settings, groups: int
+) -> Tensor:
+    """Convolve along ``axis`` (0 is the first spatial one) with that axis' part of the settings.
+
+    Args:
+        axis: which spatial axis.
+        input: ``(N, C, *size)`` or ``(C, *size)``.
+        weight: a convolution's weight with one tap along the other axes.
+        bias: ``(C_out,)``.
+        settings: stride, padding (see ``settled_padding``) and dilation of every axis.
+        groups: as of a convolution.
+
+    Raises:
+        ValueError: the weight has taps along another axis; :func:`check_along` says it in words.
+    """
+    kernel = weight.shape[2:]
+    if kernel.numel() != kernel[axis]:
+        raise ValueError("taps along several axes")
+    strides, paddings, dilations = settings
+    padding = paddings if isinstance(paddings, str) else _only(axis, paddings, 0)
+    convolve = CONVOLUTIONS[len(strides)]
+    return convolve(input, weight, bias, _only(axis, strides, 1), padding, _only(axis, dilations, 1), groups)
+
+
+def check_along(operator: str, name: str, axis: int, weight: Tensor, rank: int) -> None:
+    """``weight`` is a convolution's, with one tap along every spatial axis but ``axis``."""
+    check_weight(operator, name, weight, rank)
+    if any(k != 1 for i, k in enumerate(weight.shape[2:]) if i != axis):
+        wanted = (*weight.shape[:2], *_only(axis, weight.shape[2:], 1))
+        raise ArgumentError(
+            f"{operator}: {name} came with shape {tuple(weight.shape)}; wanted one tap along the other axes, "
+            f"as {wanted} has"
+        )
+
+
+def _only(axis: int, values: Sequence[Any], rest: int) -> tuple[Any, ...]:
+    return tuple([value if i == axis else rest for i, value in enumerate(values)])

@@ -1,0 +1,1 @@
+"""Flattened convolution: across the channels, then along each dimension by itself."""

@@ -1,0 +1,1 @@
+"""Convolution without weight sharing: every output position has a kernel of its own."""

@@ -1,0 +1,231 @@
+"""Local convolution as one batch of matrix products, one for each output position and group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from striate.errors import ArgumentError, ArgumentTypeError
+from striate.geometry.arguments import Pads, Whole
+from striate.geometry.window import extent
+from striate.ops._checks import (
+    LARGEST,
+    SPATIAL_NAMES,
+    Pairs,
+    check_bias,
+    check_floating,
+    check_groups,
+    check_rank,
+    windows,
+)
+
+
+def local_conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Whole = 1,
+    padding: Pads = 0,
+    dilation: Whole = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Local convolution along one dimension; see :func:`local_conv2d`.
+
+    Args:
+        input: ``(N, C_in, L)`` or ``(C_in, L)``.
+        weight: ``(C_out, C_in / groups, k, L_out)``.
+        bias: ``(C_out, L_out)``.
+        stride, padding, dilation, groups: see :func:`local_conv2d`.
+
+    Returns:
+        ``(N, C_out, L_out)`` or ``(C_out, L_out)``.
+
+    >>> signal = torch.tensor([[1.0, 2.0, 3.0]])
+    >>> weight = torch.tensor([[[[1.0, 0.0], [0.0, 10.0]]]])  # takes its first sample, then its second
+    >>> local_conv1d(signal, weight)
+    tensor([[ 1., 30.]])
+    """
+    return _local_conv("local_conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+
+
+def local_conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Whole = 1,
+    padding: Pads = 0,
+    dilation: Whole = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolution without weight sharing: each output position has its own kernel.
+
+    ``y[n, o, p] = bias[o, p] + Σ_c Σ_k weight[o, c, k, p] · x[n, c, p · stride + k · dilation]``
+
+    with positions ``p`` and taps ``k`` in both dimensions, ``c`` over the input channels of the
+    group of ``o``, and ``x`` padded with zeros. If all kernels are the same, it is ``conv2d``.
+
+    Args:
+        input: ``(N, C_in, H, W)`` or ``(C_in, H, W)``.
+        weight: ``(C_out, C_in / groups, kH, kW, H_out, W_out)``.
+        bias: ``(C_out, H_out, W_out)``: one for each output position, as nothing is shared.
+        stride: samples from one window to the next; one number or ``(sH, sW)``.
+        padding: zeros around the input: one number, ``(pH, pW)``, a ``(before, after)`` pair for each
+            dimension, ``"valid"`` (none) or ``"same"`` (⌈H / sH⌉ × ⌈W / sW⌉ positions).
+        dilation: samples from one tap to the next; one number or ``(dH, dW)``.
+        groups: blocks of channels that do not see each other; divides ``C_in`` and ``C_out``.
+
+    Returns:
+        ``(N, C_out, H_out, W_out)`` or ``(C_out, H_out, W_out)``, with
+        ``H_out = (H + p_before + p_after − dH(kH − 1) − 1) // sH + 1``.
+
+    Raises:
+        ArgumentError: shapes, dtypes or sizes that do not fit together.
+
+    Source:
+        LeCun, *Generalization and network design strategies*, 1989, section 5.3 (Net-3); the layout of
+        the bias follows Keras' ``LocallyConnected2D``.
+
+    >>> image = torch.arange(9.0).reshape(1, 1, 3, 3)
+    >>> weight = torch.zeros(1, 1, 2, 2, 2, 2)
+    >>> weight[0, 0, 0, 0] = torch.tensor([[1.0, 2.0], [3.0, 4.0]])  # top left tap of each kernel
+    >>> local_conv2d(image, weight)
+    tensor([[[[ 0.,  2.],
+              [ 9., 16.]]]])
+    """
+    return _local_conv("local_conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def local_conv3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Whole = 1,
+    padding: Pads = 0,
+    dilation: Whole = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Local convolution of volumes; see :func:`local_conv2d`.
+
+    Args:
+        input: ``(N, C_in, D, H, W)`` or ``(C_in, D, H, W)``.
+        weight: ``(C_out, C_in / groups, kD, kH, kW, D_out, H_out, W_out)``.
+        bias: ``(C_out, D_out, H_out, W_out)``.
+        stride, padding, dilation, groups: see :func:`local_conv2d`.
+
+    Returns:
+        ``(N, C_out, D_out, H_out, W_out)`` or without the batch.
+
+    >>> local_conv3d(torch.ones(1, 2, 2, 2), torch.ones(4, 1, 2, 2, 2, 1, 1, 1), groups=1).flatten()
+    tensor([8., 8., 8., 8.])
+    """
+    return _local_conv("local_conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
+
+
+def _local_conv(
+    operator: str,
+    rank: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Whole,
+    padding: Pads,
+    dilation: Whole,
+    groups: int,
+) -> Tensor:
+    check_floating(operator, input=input, weight=weight, bias=bias)
+    check_rank(operator, input, rank)
+    if input.dim() == rank + 1:
+        batch = input.unsqueeze(0)
+        return _local_conv(operator, rank, batch, weight, bias, stride, padding, dilation, groups).squeeze(0)
+    if not isinstance(weight, Tensor):
+        raise ArgumentTypeError(f"{operator}: weight came as {type(weight).__name__}; wanted a tensor")
+    if weight.dim() != 2 + 2 * rank:
+        raise ArgumentError(
+            f"{operator}: weight came with {weight.dim()} dimensions, {tuple(weight.shape)}; wanted "
+            f"{2 + 2 * rank}: (C_out, C_in / groups, *kernel, *output)"
+        )
+    check_groups(operator, "weight", input.shape[1], weight.shape, groups)
+    kernel = weight.shape[2 : 2 + rank]
+    strides, pairs, dilations, output = windows(operator, input.shape[2:], kernel, stride, padding, dilation)
+    _check_positions(operator, input, weight, bias, output)
+
+    batch_size, out_channels = input.shape[0], weight.shape[0]
+    positions = prod(output)
+    taps = weight.shape[1] * prod(kernel)  # numbers that one output is a sum of
+    share = out_channels // groups
+    channels_last = _is_channels_last(input)
+
+    patches = _patches(_padded(operator, input, pairs), kernel, strides, dilations)
+    patches = patches.view(batch_size, groups, weight.shape[1], *patches.shape[2:])
+    columns = _positions_first(patches.transpose(0, 1).reshape(groups * batch_size * taps, positions))
+    columns = columns.view(positions * groups, batch_size, taps)
+    kernels = _positions_first(weight.reshape(out_channels * taps, positions))
+    kernels = kernels.view(positions * groups, share, taps).transpose(1, 2)
+    if bias is None:
+        result = torch.bmm(columns, kernels)
+    else:
+        offsets = _positions_first(bias.reshape(out_channels, positions))
+        result = torch.baddbmm(offsets.view(positions * groups, 1, share), columns, kernels)
+
+    result = result.view(positions, groups, batch_size, share)
+    if channels_last:
+        result = result.permute(2, 0, 1, 3).contiguous()
+        return result.view(batch_size, *output, out_channels).movedim(-1, 1)
+    return result.permute(2, 1, 3, 0).contiguous().view(batch_size, out_channels, *output)
+
+
+def _check_positions(
+    operator: str, input: Tensor, weight: Tensor, bias: Tensor | None, output: tuple[int, ...]
+) -> None:
+    """The weight has a kernel, and the bias a number, for every output position."""
+    rank = len(output)
+    here = " × ".join(map(str, output))
+    if tuple(weight.shape[2 + rank :]) != output:
+        raise ArgumentError(
+            f"{operator}: weight came with shape {tuple(weight.shape)}: kernels for "
+            f"{' × '.join(map(str, weight.shape[2 + rank :]))} positions; wanted {here}, which is "
+            f"(n + p_before + p_after − d(k − 1) − 1) // s + 1 for an input of {tuple(input.shape[2:])} "
+            f"{SPATIAL_NAMES[rank]}"
+        )
+    check_bias(operator, "bias", bias, (weight.shape[0], *output))
+
+
+def _padded(operator: str, input: Tensor, pairs: Pairs) -> Tensor:
+    """``input`` with zeros around it."""
+    if not any(before or after for before, after in pairs):
+        return input
+    sizes = [before + n + after for n, (before, after) in zip(input.shape[2:], pairs, strict=True)]
+    if prod(sizes) > LARGEST:
+        raise ArgumentError(
+            f"{operator}: padding makes every channel {' × '.join(map(str, sizes))}; wanted at most {LARGEST} "
+            f"samples: take a smaller padding, kernel or dilation"
+        )
+    return F.pad(input, [end for pair in reversed(pairs) for end in pair])
+
+
+def _patches(input: Tensor, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Tensor:
+    """A view ``(N, C, *kernel, *output)`` of all windows; nothing is copied."""
+    rank = len(kernel)
+    for dimension, (k, s, d) in enumerate(zip(kernel, stride, dilation, strict=True), start=2):
+        input = input.unfold(dimension, extent(k, d), s)[..., ::d]
+    return input.permute(0, 1, *range(2 + rank, 2 + 2 * rank), *range(2, 2 + rank))
+
+
+def _positions_first(matrix: Tensor) -> Tensor:
+    """The transpose in memory: PyTorch copies a plain matrix in blocks, several times faster than
+    it permutes many dimensions in one go.
+    """
+    return matrix.t().contiguous()
+
+
+def _is_channels_last(input: Tensor) -> bool:
+    """Whether the layout of ``input`` asks for channels-last output, as PyTorch's convolution decides."""
+    if input.is_contiguous():
+        return False
+    if input.dim() == 4:
+        return input.is_contiguous(memory_format=torch.channels_last)
+    return input.dim() == 5 and input.is_contiguous(memory_format=torch.channels_last_3d)

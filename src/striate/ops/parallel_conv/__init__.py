@@ -1,0 +1,1 @@
+"""Parallel convolution: branches side by side on the same input, their channels concatenated."""

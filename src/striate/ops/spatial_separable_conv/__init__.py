@@ -1,0 +1,1 @@
+"""Spatially separable convolution: one kernel for each dimension, one after the other."""
