@@ -129,6 +129,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         self.failed: tuple[Any, dict[str, Any]] | None = None
         self.picture: Node | None = None
         self._nodes: dict[int, tuple[Tensor, Node]] = {}
+        self._shared: dict[int, list[Tensor]] = {}  # by storage
         self._written: dict[int, str] = {}  # storages that were written into by parts
         self._made: dict[int, Tensor] = {}  # out of nothing, during the forward pass
         self._count = 0
@@ -137,6 +138,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         """``tensor`` is the picture."""
         self.picture = picture(0, tuple(tensor.shape), self.rank)
         self._nodes[id(tensor)] = (tensor, self.picture)
+        self._shared[_storage(tensor)] = [tensor]
 
     def node(self, tensor: object) -> Node | None:
         """What is known of ``tensor``; ``None`` if it does not depend on the picture."""
@@ -257,6 +259,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         for result, node in zip(results, found, strict=True):
             if node is not None:
                 self._nodes[id(result)] = (result, node)
+                self._shared.setdefault(_storage(result), []).append(result)
             else:
                 self._nodes.pop(id(result), None)  # filled anew
         self.failed = None
@@ -279,7 +282,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         moves = func.overloadpacket in MOVES and "meta" in kinds
         if moves or ("meta" in kinds and len(kinds) > 1):  # attributes and constants that lie elsewhere
             args, kwargs = _on_meta(args), _on_meta(kwargs)
-        if func in KEEPS_SHAPE:
+        if func in KEEPS_SHAPE or (func is aten.batch_norm.default and _fits(*args[:6])):
             return torch.empty_like(args[0])
         return func(*args, **kwargs)
 
@@ -287,10 +290,15 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         """Other tensors that share memory with what was written into are no longer known."""
         for result in results:
             storage = _storage(result)
-            for key, (other, _) in list(self._nodes.items()):
-                if other is not result and _storage(other) == storage:
-                    self._nodes[key] = (other, self.lost(other.shape, plain_name(func)))
+            for other in self._shared.get(storage, ()):
+                if other is not result:
+                    self._nodes[id(other)] = (other, self.lost(other.shape, plain_name(func)))
             self._written[storage] = plain_name(func)
+
+
+def _fits(x: Tensor, weight: object, bias: object, mean: Tensor | None, var: object, training: bool) -> bool:
+    """Whether batch normalisation with kept statistics takes ``x``."""
+    return mean is not None and not training and x.dim() > 1 and x.shape[1] == mean.shape[0]
 
 
 def tensors(value: object) -> Iterator[Tensor]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -214,7 +214,7 @@ def _watch(model: nn.Module, follower: Follower) -> dict[str, nn.Module]:
     layers: dict[str, nn.Module] = {}
     for name, module in model.named_modules():
         is_layer = _is_layer(module)
-        if is_layer and not any(_within(name, layer) for layer in layers):
+        if is_layer and not _within(name, layers):
             layers[name] = module
 
         def start(
@@ -259,7 +259,7 @@ def _summary(
     elsewhere = {
         name: parameter.numel()
         for name, parameter in model.named_parameters()
-        if id(parameter) not in counted and not any(_within(name, layer) for layer in layers)
+        if id(parameter) not in counted and not _within(name, layers)
     }
     return Trace(
         tuple(pictures.shape[1:]),
@@ -309,5 +309,8 @@ def _of_one(shape: Shape | None, batch: int) -> Shape | None:
     return shape[1:] if shape[0] == batch else (shape[0] // batch, *shape[1:])
 
 
-def _within(name: str, module: str) -> bool:
-    return not module or name.startswith(f"{module}.")
+def _within(name: str, modules: Container[str]) -> bool:
+    """Whether a module or parameter of this name belongs to one of ``modules``."""
+    if name and "" in modules:
+        return True
+    return any(name[:place] in modules for place, letter in enumerate(name) if letter == ".")
