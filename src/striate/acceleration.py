@@ -1,0 +1,167 @@
+"""``striate.accelerate``: the layers of a model that exists, on Striate's kernels, in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+
+from torch import nn
+from torch.jit import ScriptModule
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.utils.parametrize import is_parametrized
+
+import striate.nn as ours
+from striate.ops._library import NATIVE
+
+
+@dataclass(frozen=True)
+class Change:
+    """One layer that computes by other means now.
+
+    Attributes:
+        name: where it is in the model, as in ``named_modules``.
+        layer: its class in ``torch.nn``.
+        why: what is gained.
+    """
+
+    name: str
+    layer: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One convolution or pooling that was left as it is, and why."""
+
+    name: str
+    layer: str
+    why: str
+
+
+@dataclass
+class Acceleration:
+    """What :func:`accelerate` did; printed, a line for each layer.
+
+    Attributes:
+        changed: the layers that compute by Striate's kernels now.
+        left: the other convolutions and poolings, each with the reason.
+    """
+
+    changed: list[Change] = field(default_factory=list)
+    left: list[Refusal] = field(default_factory=list)
+    _classes: list[tuple[nn.Module, type[nn.Module]]] = field(default_factory=list, repr=False)
+
+    def undo(self) -> None:
+        """Make every layer what it was."""
+        for module, kind in self._classes:
+            module.__class__ = kind
+        self._classes.clear()
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.changed)} layers on Striate's kernels, {len(self.left)} left as they are"]
+        lines += [f"  + {one.name or 'the model'} ({one.layer}): {one.why}" for one in self.changed]
+        lines += [f"  - {one.name or 'the model'} ({one.layer}): {one.why}" for one in self.left]
+        return "\n".join(lines)
+
+
+def accelerate(model: nn.Module) -> Acceleration:
+    """Let the layers of ``model`` that Striate has faster kernels for compute by them, in place.
+
+    Parameters, buffers, state dict, hooks, training mode and names stay; a layer's class becomes its
+    counterpart in ``striate.nn``, a subclass of its own. Results are the same within rounding: the
+    kernels add in another order. What gains nothing keeps PyTorch's operator, and what Striate cannot
+    answer for (subclasses that compute something else, parametrizations, quantised layers, TorchScript, an
+    own ``forward``) is left alone and named.
+
+    Args:
+        model: any module. A layer that is used in several places changes once, for all of them.
+
+    Returns:
+        what was changed and what was not, and why; ``undo()`` goes back. A second call finds nothing
+        more to change.
+
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Conv2d(8, 8, 3, groups=8), nn.ReLU(), nn.Conv2d(8, 16, 1))
+    >>> report = accelerate(model)
+    >>> [change.name for change in report.changed], [refusal.why for refusal in report.left]
+    (['0'], ['dense: PyTorch is as fast'])
+    >>> report.undo()
+    """
+    report = Acceleration()
+    for name, module in model.named_modules():
+        kind = type(module)
+        if isinstance(module, ScriptModule):
+            report.left.append(Refusal(name, module.original_name, "TorchScript"))
+        elif kind.__module__.startswith(("torch.ao.", "torch.nn.quantized", "torch.nn.intrinsic")):
+            report.left.append(Refusal(name, kind.__name__, "quantised"))
+        elif base := next((theirs for theirs in COUNTERPARTS if isinstance(module, theirs)), None):
+            if reason := _obstacle(module, base):
+                report.left.append(Refusal(name, kind.__name__, reason))
+                continue
+            report.changed.append(Change(name, kind.__name__, GAINS[base](module)[1]))
+            report._classes.append((module, kind))
+            module.__class__ = _counterpart(kind, base)  # type: ignore[arg-type]
+    return report
+
+
+def _obstacle(module: nn.Module, base: type[nn.Module]) -> str:
+    """Why the layer stays as it is; empty where it changes."""
+    if isinstance(module, COUNTERPARTS[base]):
+        return "Striate's already"
+    if is_parametrized(module):
+        return "parametrized"
+    if isinstance(module, LazyModuleMixin):
+        return "lazy: run it once before"
+    if any(getattr(type(module), name, None) is not getattr(base, name, None) for name in COMPUTES):
+        return "a subclass that computes something else"
+    if "forward" in vars(module):
+        return "has a forward of its own"
+    if not NATIVE.loaded:
+        return NATIVE.why
+    gains, why = GAINS[base](module)
+    return "" if gains else why
+
+
+@cache
+def _counterpart(kind: type[nn.Module], base: type[nn.Module]) -> type[nn.Module]:
+    """The class that computes by kernels and is a ``kind`` all the same."""
+    if kind is base:
+        return COUNTERPARTS[base]
+    return type(kind.__name__, (kind, COUNTERPARTS[base]), {"__module__": kind.__module__})
+
+
+def _convolution(module: nn.Module) -> tuple[bool, str]:
+    assert isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | TRANSPOSED)
+    if module.groups == 1:
+        return False, "dense: PyTorch is as fast"
+    if not module.groups == module.in_channels == module.out_channels:
+        return False, "grouped, or with a multiplier: there is no kernel yet"
+    if module.padding_mode != "zeros":
+        return False, f"{module.padding_mode} padding is added by PyTorch"
+    return True, "depthwise: gradients of input and weight in one sweep"
+
+
+def _max_pool(module: nn.Module) -> tuple[bool, str]:
+    assert isinstance(module, nn.MaxPool1d | nn.MaxPool2d | nn.MaxPool3d)
+    if module.return_indices:
+        return False, "returns indices"
+    if module.dilation not in (1, (1,), (1, 1), (1, 1, 1)):
+        return False, "dilated: there is no kernel yet"
+    return True, "winners in a byte, gradients gathered"
+
+
+COMPUTES = ("__call__", "forward", "_conv_forward")
+TRANSPOSED = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+Gain = Callable[[nn.Module], tuple[bool, str]]
+
+
+def _pairs() -> Iterator[tuple[type[nn.Module], Gain]]:
+    for rank in (1, 2, 3):
+        yield getattr(nn, f"Conv{rank}d"), _convolution
+        yield getattr(nn, f"ConvTranspose{rank}d"), _convolution
+        yield getattr(nn, f"MaxPool{rank}d"), _max_pool
+
+
+GAINS: dict[type[nn.Module], Gain] = dict(_pairs())
+COUNTERPARTS: dict[type[nn.Module], type[nn.Module]] = {kind: getattr(ours, kind.__name__) for kind in GAINS}

@@ -1,0 +1,134 @@
+"""``striate.accelerate`` on models that were not written for it."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations
+
+import striate
+from striate.ops._library import NATIVE
+
+pytestmark = pytest.mark.skipif(not NATIVE.loaded, reason=NATIVE.why)
+
+
+def mobile():
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 16, 5, padding=2, groups=16),
+        nn.MaxPool2d(3, 2, 1),
+        nn.ConvTranspose2d(16, 16, 4, 2, 1, groups=16),
+        nn.Conv2d(16, 8, 1),
+    )
+
+
+def hugging_face(name):
+    transformers = pytest.importorskip("transformers")
+    config, model, options = {
+        "convnext": ("ConvNextConfig", "ConvNextModel", {"hidden_sizes": [16, 24, 32, 48], "depths": [1, 1, 1, 1]}),
+        "mobilenet": ("MobileNetV2Config", "MobileNetV2Model", {"depth_multiplier": 0.35}),
+        "regnet": ("RegNetConfig", "RegNetModel", {"embedding_size": 8, "hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 1, 1], "groups_width": 8}),
+        "resnet": ("ResNetConfig", "ResNetModel", {"embedding_size": 8, "hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 1, 1]}),
+        "efficientnet": ("EfficientNetConfig", "EfficientNetModel", {"width_coefficient": 1.0, "depth_coefficient": 1.0, "hidden_dim": 1280}),
+    }[name]  # fmt: skip
+    return getattr(transformers, model)(getattr(transformers, config)(**options))
+
+
+def run(model, x):
+    """Output and gradients of a step, from equal randomness."""
+    torch.manual_seed(1)
+    model.zero_grad()
+    y = model(x)
+    y = y if isinstance(y, torch.Tensor) else y.last_hidden_state
+    y.float().square().mean().backward()
+    return [y.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)]
+
+
+def check_equal(model, twin, x, bound=2e-4):
+    for one, other in zip(run(model, x), run(twin, x), strict=True):
+        assert (one - other).abs().max() <= bound * (1 + other.abs().max())
+
+
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+def test_same_results_and_state_and_back_again(form):
+    model = mobile().to(memory_format=form)
+    twin, classes = copy.deepcopy(model), [type(m) for m in model.modules()]
+    report = striate.accelerate(model)
+    assert [change.name for change in report.changed] == ["3", "4", "5"]
+    assert {refusal.name: refusal.why for refusal in report.left} == dict.fromkeys(
+        "06", "dense: PyTorch is as fast"
+    )
+    assert list(model.state_dict()) == list(twin.state_dict())
+    x = torch.randn(2, 3, 64, 64).contiguous(memory_format=form)
+    check_equal(model, twin, x)
+    check_equal(model.eval(), twin.eval(), x)
+    assert not striate.accelerate(model).changed, "a second call changes nothing"
+    report.undo()
+    assert [type(m) for m in model.modules()] == classes
+    assert all(torch.equal(a, b) for a, b in zip(run(model, x), run(twin, x), strict=True))
+
+
+@pytest.mark.parametrize("name", ["convnext", "mobilenet", "efficientnet", "regnet", "resnet"])
+def test_models_of_hugging_face(name):
+    torch.manual_seed(0)
+    model = hugging_face(name).eval()
+    twin = copy.deepcopy(model)
+    report = striate.accelerate(model)
+    assert list(model.state_dict()) == list(twin.state_dict())
+    check_equal(model, twin, torch.randn(1, 3, 64, 64))
+    if name in ("convnext", "mobilenet", "efficientnet"):
+        assert len(report.changed) >= 4, str(report)
+    report.undo()
+    assert [type(m) for m in model.modules()] == [type(m) for m in twin.modules()]
+
+
+class Own(nn.Conv2d):
+    """Computes something else."""
+
+    def forward(self, input):
+        return -super().forward(input)
+
+
+def test_what_it_cannot_answer_for_is_left_alone_and_named():
+    with pytest.warns(DeprecationWarning):
+        scripted = torch.jit.script(nn.Conv2d(4, 4, 3, groups=4))
+    model = nn.ModuleDict(
+        {
+            "own": Own(4, 4, 3, groups=4),
+            "parametrized": parametrizations.weight_norm(nn.Conv2d(4, 4, 3, groups=4)),
+            "patched": nn.Conv2d(4, 4, 3, groups=4),
+            "scripted": scripted,
+            "indices": nn.MaxPool2d(2, return_indices=True),
+            "reflect": nn.Conv2d(4, 4, 3, padding=1, groups=4, padding_mode="reflect"),
+            "lazy": nn.LazyConv2d(4, 3),
+            "grouped": nn.Conv2d(4, 4, 3, groups=2),
+        }
+    )
+    model["patched"].forward = lambda x: x
+    before = [type(module) for module in model.modules()]
+    report = striate.accelerate(model)
+    assert not report.changed
+    assert [type(module) for module in model.modules()] == before
+    reasons = {refusal.name: refusal.why for refusal in report.left}
+    assert set(reasons) == set(model)
+    for name, word in {
+        "own": "subclass", "parametrized": "parametrized", "patched": "forward", "scripted": "TorchScript",
+        "indices": "indices", "reflect": "reflect", "lazy": "lazy", "grouped": "kernel",
+    }.items():  # fmt: skip
+        assert word in reasons[name]
+        assert f"- {name} (" in str(report)
+
+
+def test_hooks_and_sharing_survive():
+    shared = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+    model = nn.Sequential(shared, nn.ReLU(), shared)
+    twin, seen = copy.deepcopy(model), []
+    shared.register_forward_hook(lambda module, inputs, output: seen.append(module))
+    report = striate.accelerate(model)
+    assert len(report.changed) == 1 and model[0] is model[2] is shared
+    check_equal(model, twin, torch.randn(2, 8, 16, 16))
+    assert seen == [shared, shared]
+    assert torch.equal(copy.deepcopy(model)[0].weight, shared.weight)
