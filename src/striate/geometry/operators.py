@@ -11,8 +11,8 @@ Conventions
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Shape, Whole, channels_and_size, check_groups, pads, whole
@@ -20,8 +20,7 @@ from striate.geometry.cost import BYTES, conv_macs, conv_parameters, links, tran
 from striate.geometry.window import output_size, transposed_output_size
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """One operator on one picture.
 
     Attributes:
