@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from striate.ops.avg_pool.op import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    global_avg_pool1d,
+    global_avg_pool2d,
+    global_avg_pool3d,
+)
 from striate.ops.conv.op import conv1d, conv2d, conv3d
 from striate.ops.conv_transpose.op import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from striate.ops.flattened_conv.op import flattened_conv2d, flattened_conv3d
@@ -23,9 +34,15 @@ from striate.ops.spatial_separable_conv.op import spatial_separable_conv2d, spat
 from striate.ops.spatial_separable_conv.separate import separate
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -34,6 +51,9 @@ __all__ = [
     "conv_transpose3d",
     "flattened_conv2d",
     "flattened_conv3d",
+    "global_avg_pool1d",
+    "global_avg_pool2d",
+    "global_avg_pool3d",
     "global_max_pool1d",
     "global_max_pool2d",
     "global_max_pool3d",

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from striate.ops.avg_pool.layer import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    GlobalAvgPool1d,
+    GlobalAvgPool2d,
+    GlobalAvgPool3d,
+)
 from striate.ops.conv.layer import Conv1d, Conv2d, Conv3d, LazyConv1d, LazyConv2d, LazyConv3d, fill_kernel_
 from striate.ops.conv_transpose.layer import (
     ConvTranspose1d,
@@ -30,9 +41,15 @@ from striate.ops.separable_conv.layer import SeparableConv1d, SeparableConv2d, S
 from striate.ops.spatial_separable_conv.layer import SpatialSeparableConv2d, SpatialSeparableConv3d
 
 __all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -41,6 +58,9 @@ __all__ = [
     "ConvTranspose3d",
     "FlattenedConv2d",
     "FlattenedConv3d",
+    "GlobalAvgPool1d",
+    "GlobalAvgPool2d",
+    "GlobalAvgPool3d",
     "GlobalMaxPool1d",
     "GlobalMaxPool2d",
     "GlobalMaxPool3d",

@@ -8,12 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from striate.errors import ArgumentError, ArgumentTypeError
 from striate.geometry.arguments import Pads, Whole
+from striate.geometry.window import extent
 from striate.ops._checks import (
     AXES,
     LARGEST,
+    REFUSALS,
     Pairs,
     check_addressable,
     check_alike,
@@ -22,6 +25,8 @@ from striate.ops._checks import (
     windows,
 )
 
+Bins = int | Sequence[int | None] | None  # of an adaptive pooling: windows of every dimension, or of each
+
 
 def is_plain(value: Any) -> bool:
     """Whether PyTorch can be asked: no words, no pairs, and no number that overflows its kernels.
@@ -29,11 +34,15 @@ def is_plain(value: Any) -> bool:
     >>> is_plain((1, 2)), is_plain("same"), is_plain(((0, 1), (0, 1))), is_plain(2**40)
     (True, False, False, False)
     """
-    if isinstance(value, int):
-        return value <= LARGEST
-    if isinstance(value, (tuple, list)):
+    kind = type(value)  # half the time of isinstance, and every call comes here
+    if kind is int:
+        return value <= LARGEST  # type: ignore[no-any-return]
+    if kind is tuple or kind is list:
         for part in value:
-            if isinstance(part, (tuple, list)) or (isinstance(part, int) and part > LARGEST):
+            if type(part) is int:
+                if part > LARGEST:
+                    return False
+            elif isinstance(part, tuple | list | str):
                 return False
         return True
     return not isinstance(value, str)
@@ -46,7 +55,7 @@ class Windows:
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
     padding: Pairs
-    dilation: tuple[int, ...]
+    dilation: tuple[int, ...]  # 1 where a kernel has one tap
     output: tuple[int, ...]
 
 
@@ -81,7 +90,75 @@ def pool_windows(
         _check_half(operator, kernel, per_dimension(operator, "padding", padding, rank, least=0))  # type: ignore[arg-type]
     strides, pairs, dilations, output = windows(operator, sizes, kernel, stride, padding, dilation, ceil_mode)
     check_addressable(operator, (*input.shape[:-rank], *output), input.dtype)
+    dilations = tuple(d if k > 1 else 1 for k, d in zip(kernel, dilations, strict=True))
     return Windows(kernel, strides, pairs, dilations, output)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How an operator of PyTorch's covers some :class:`Windows`, each attribute for every dimension.
+
+    Attributes:
+        kernel, dilation: without the first and last taps that no window has in the picture: a kernel may
+            be larger than memory.
+        inside: padding at both ends that is left to PyTorch's operator, half a kernel at most.
+        front, back: samples to add before and behind the picture, or to cut off.
+    """
+
+    kernel: tuple[int, ...]
+    dilation: tuple[int, ...]
+    inside: tuple[int, ...]
+    front: tuple[int, ...]
+    back: tuple[int, ...]
+
+    def pad(self, input: Tensor, value: float) -> Tensor:
+        """``input`` with ``front`` and ``back``."""
+        ends = zip(reversed(self.front), reversed(self.back), strict=True)
+        margins = [end for pair in ends for end in pair]
+        return F.pad(input, margins, value=value) if any(margins) else input
+
+
+def place(windows: Windows, sizes: Sequence[int], pads_inside: bool = True) -> Placement:
+    """Cover ``windows`` over a picture of ``sizes``; positions of PyTorch's beyond the last are to be cropped.
+
+    >>> place(Windows((3,), (1,), ((1, 4),), (1,), (8,)), (5,))
+    Placement(kernel=(3,), dilation=(1,), inside=(1,), front=(0,), back=(3,))
+    """
+    parts = [
+        _place(*window, pads_inside=pads_inside)
+        for window in zip(
+            sizes,
+            windows.kernel,
+            windows.stride,
+            windows.padding,
+            windows.dilation,
+            windows.output,
+            strict=True,
+        )
+    ]
+    return Placement(*zip(*parts, strict=True))
+
+
+def _place(
+    n: int, k: int, s: int, pair: tuple[int, int], d: int, positions: int, *, pads_inside: bool
+) -> tuple[int, int, int, int, int]:
+    last = (positions - 1) * s  # from the first window to the last
+    missed = min(max(-(-(pair[0] - last) // d), 0), pair[0] // d, k - 1)
+    before = pair[0] - missed * d
+    k = min(k - missed, max((n - 1 + before) // d + 1, 1))
+    d = d if k > 1 else 1
+    inside = before if pads_inside and before <= k // 2 and d <= n else 0
+    beyond = last + extent(k, d) - before - n  # samples behind the picture that the last window reaches
+    return k, d, inside, before - inside, max(beyond - inside, 0) if inside else beyond
+
+
+def crop(pooled: Tensor, output: tuple[int, ...]) -> Tensor:
+    """The first ``output`` positions, in memory of their own."""
+    if tuple(pooled.shape[-len(output) :]) == output:
+        return pooled
+    for dimension, positions in enumerate(output, pooled.dim() - len(output)):
+        pooled = pooled.narrow(dimension, 0, positions)
+    return pooled.clone()
 
 
 def _check_half(operator: str, kernel: tuple[int, ...], padding: tuple[int, ...]) -> None:
@@ -95,9 +172,28 @@ def _check_half(operator: str, kernel: tuple[int, ...], padding: tuple[int, ...]
             )
 
 
-def check_adaptive(
-    operator: str, input: Tensor, rank: int, output_size: int | Sequence[int | None] | None
-) -> None:
+def adaptive(
+    operator: str,
+    rank: int,
+    pytorchs: Any,
+    input: Tensor,
+    output_size: Bins,
+    *more: Any,
+) -> Any:
+    """PyTorch's adaptive pooling, with errors that name the argument."""
+    try:
+        if input.is_meta:  # where PyTorch takes arguments that cannot be
+            check_adaptive(operator, input, rank, output_size)
+        return pytorchs(input, output_size, *more)
+    except ArgumentError:
+        raise
+    except REFUSALS as error:
+        check_adaptive(operator, input, rank, output_size)
+        check_computes(operator, input, error)
+        raise
+
+
+def check_adaptive(operator: str, input: Tensor, rank: int, output_size: Bins) -> None:
     """What PyTorch's adaptive poolings refuse, in words."""
     check_input(operator, input, rank)
     each = tuple(output_size) if isinstance(output_size, tuple | list) else (output_size,) * rank
@@ -105,10 +201,10 @@ def check_adaptive(
         raise ArgumentError(
             f"{operator}: output_size came as {output_size!r}; wanted a whole number or {rank} of them"
         )
-    sizes = input.shape[-rank:]
+    each = each if len(each) == rank else each * rank
+    may_keep = rank > 1 and isinstance(output_size, tuple | list)
     bins: list[Any] = [
-        size if n is None else n
-        for size, n in zip(sizes, each if len(each) == rank else each * rank, strict=True)
+        size if n is None and may_keep else n for size, n in zip(input.shape[-rank:], each, strict=True)
     ]
     for n in bins:
         if not isinstance(n, int | torch.SymInt) or isinstance(n, bool):
@@ -119,8 +215,8 @@ def check_adaptive(
 
 
 def check_computes(operator: str, input: Tensor, error: Exception) -> None:
-    """Turn PyTorch's word that it has no kernel for a dtype into an error that names the argument."""
-    if isinstance(error, NotImplementedError):
+    """Turn PyTorch's word that it does not compute with a dtype into an error that names the argument."""
+    if isinstance(error, NotImplementedError) or not input.is_floating_point():
         raise ArgumentError(
             f"{operator}: input came as {input.dtype}, which PyTorch cannot pool on {input.device}; "
             f"wanted floating point: input.float()"

@@ -139,9 +139,9 @@ def adaptive_samples(stem: str) -> list[Call]:
         for name, picture in pictures.items():
             calls.append(Call(f"global_{stem}{rank}d", {"input": picture}, {}, name))
             calls.append(Call(f"adaptive_{stem}{rank}d", {"input": picture}, {"output_size": 3}, name))
-        more: dict[str, Any] = {"one": 1, "more bins than samples": 11, "each": (4, 2, 5)[:rank]}
+        more: dict[str, Any] = {"one": 1, "each": (4, 2, 5)[:rank], "more bins than samples": 11}
         if rank > 1:
-            more["kept"] = (None, 3, None)[:rank]
+            more = {"kept": (None, 3, None)[:rank], **more}
         calls += [
             Call(f"adaptive_{stem}{rank}d", {"input": (2, 3, *size)}, {"output_size": wanted}, name)
             for name, wanted in more.items()

@@ -254,8 +254,9 @@ def _max_pool(
                 dilation in UNDILATED
                 or (is_plain(dilation) and _is_sound(input, rank, kernel_size, dilation))
             )
-            and not input.is_meta  # where PyTorch takes arguments that cannot be
         ):
+            if input.is_meta:  # where PyTorch takes arguments that cannot be
+                pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
             return PYTORCHS[rank](input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
         windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
         return _padded(input, rank, windows, return_indices)

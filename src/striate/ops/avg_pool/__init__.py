@@ -1,0 +1,1 @@
+"""Average pooling: sliding windows, adaptive windows, and the whole picture."""
