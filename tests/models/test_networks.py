@@ -9,12 +9,17 @@ from torch import nn
 
 from striate.data.pictures import PictureSet
 from striate.errors import UsageError
+from striate.geometry import trace
 from striate.models.cnn import CNN, WIDTHS, choose_width
+from striate.models.dilated import dilated
+from striate.models.flattened import flattened
+from striate.models.inception import inception
 from striate.models.lenet import LeNet
 from striate.models.mlp import MLP
-from striate.models.network import NetworkLearner, channel_statistics, load_factory
-from striate.models.registry import check_name, create, restore
-from striate.train.config import LearnConfig
+from striate.models.network import KNOWN, NetworkLearner, channel_statistics, load_factory
+from striate.models.registry import HANDCRAFTED, check_name, create, restore
+from striate.models.separable import separable
+from striate.train.config import MODELS, LearnConfig
 from striate.train.monitor import Monitor
 
 
@@ -27,12 +32,29 @@ def pictures(count, shape, classes=3, seed=0):
     )
 
 
-@pytest.mark.parametrize("network", [LeNet, MLP, CNN])
+@pytest.mark.parametrize("network", [LeNet, MLP, CNN, separable, flattened, inception, dilated])
 @pytest.mark.parametrize("size", [(8, 8), (16, 9), (28, 28), (33, 47), (96, 64), (200, 300)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_network_takes_every_size(network, size, channels):
     logits = network(channels, size, 7).eval()(torch.zeros(2, channels, *size))
     assert logits.shape == (2, 7) and logits.isfinite().all()
+
+
+def test_every_model_is_described_once():
+    assert set(MODELS) == {*HANDCRAFTED, *KNOWN}
+
+
+@pytest.mark.parametrize("size", [(8, 8), (16, 9), (28, 28), (33, 47), (96, 96)])
+def test_the_dilated_network_sees_as_far_as_the_pooling_one(size):
+    """But for what the windows of the poolings that it leaves out add themselves."""
+    reach, stages = [], 0
+    for make in (CNN, dilated):
+        seconds = [row for row in trace(make(1, size, 3), (1, *size)).layers if row.name.endswith("conv2")]
+        reach.append(seconds[-1].receptive_field.size[0])
+        stages = len(seconds)
+    stem = 2 if min(size) > 48 else 1
+    left_out = range(1 if min(size) >= 16 else 0, stages)
+    assert reach[1] == reach[0] - stem * sum(2**i for i in left_out)
 
 
 def test_lenet_has_the_lectures_numbers():
@@ -84,7 +106,7 @@ def test_constant_pictures_do_not_divide_by_zero():
     assert learner.predict(constant.pixels).isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["mlp", "lenet", "cnn"])
+@pytest.mark.parametrize("name", list(KNOWN))
 def test_a_saved_model_answers_with_the_same_bits(name):
     train = pictures(60, (3, 12, 10))
     made = create(

@@ -13,7 +13,7 @@ from torch import nn
 from striate.data.pictures import PictureSet
 from striate.errors import ArgumentError, UsageError
 from striate.geometry.tracing import TraceError, trace
-from striate.models import cnn, lenet, mlp
+from striate.models import cnn, dilated, flattened, inception, lenet, mlp, separable
 from striate.models.learner import FitReport, Kind, Learner
 from striate.models.recipe import Recipe
 from striate.train.budget import within_budget
@@ -26,6 +26,16 @@ from striate.train.settings import choose_device, resolve
 
 PREDICTION_BATCH = 256
 USER_RECIPE = Recipe("adamw", 2e-3, 0.05, 128, 12, 1200, label_smoothing=0.1, crop_padding=0.08, flip=True)
+
+KNOWN: dict[str, tuple[str, Callable[..., nn.Module], Recipe]] = {
+    "mlp": ("feed-forward network", mlp.MLP, mlp.RECIPE),
+    "lenet": ("LeNet", lenet.LeNet, lenet.RECIPE),
+    "cnn": ("convolutional network", cnn.CNN, cnn.RECIPE),
+    "separable": ("depthwise separable network", separable.separable, separable.RECIPE),
+    "flattened": ("flattened network", flattened.flattened, flattened.RECIPE),
+    "inception": ("inception network", inception.inception, inception.RECIPE),
+    "dilated": ("dilated network", dilated.dilated, dilated.RECIPE),
+}
 
 
 def load_factory(name: str) -> Callable[..., nn.Module]:
@@ -86,7 +96,7 @@ class NetworkLearner(Learner):
     """Fits and asks one network.
 
     Args:
-        name: ``"mlp"``, ``"lenet"``, ``"cnn"`` or ``"package.module:factory"``.
+        name: one of :data:`KNOWN`, or ``"package.module:factory"``.
         shape: ``(C, H, W)`` of a picture.
         num_classes: number of classes.
         options: further keyword arguments of the network, such as ``width``.
@@ -267,13 +277,10 @@ def channel_statistics(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
 
 
 def _describe(name: str) -> tuple[str, Kind, Callable[..., nn.Module], Recipe]:
-    if name == "mlp":
-        return "feed-forward network", "feed-forward", mlp.MLP, mlp.RECIPE
-    if name == "lenet":
-        return "LeNet", "convolutional", lenet.LeNet, lenet.RECIPE
-    if name == "cnn":
-        return "convolutional network", "convolutional", cnn.CNN, cnn.RECIPE
-    return name, "your own", load_factory(name), USER_RECIPE
+    if name not in KNOWN:
+        return name, "your own", load_factory(name), USER_RECIPE
+    title, factory, recipe = KNOWN[name]
+    return title, "feed-forward" if name == "mlp" else "convolutional", factory, recipe
 
 
 def _accepted(factory: Callable[..., nn.Module], offered: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from striate.errors import UsageError
-from striate.train.config import COMPARED_MODELS, LearnConfig
+from striate.train.config import MODELS, LearnConfig
 
 if TYPE_CHECKING:
     import torch
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from striate.models.learner import Learner
 
 HANDCRAFTED = ("hog", "lbp", "sift")
-NETWORKS = ("mlp", "lenet", "cnn")
 
 
 def check_name(name: str) -> None:
@@ -24,10 +23,10 @@ def check_name(name: str) -> None:
     Raises:
         UsageError: it is not; the nearest name is told.
     """
-    if name in HANDCRAFTED + NETWORKS or ":" in name.strip(":"):
+    if name in MODELS or ":" in name.strip(":"):
         return
-    near = difflib.get_close_matches(name, COMPARED_MODELS, 1)
-    hint = f"did you mean {near[0]}?" if near else f"wanted one of {', '.join(COMPARED_MODELS)}"
+    near = difflib.get_close_matches(name, MODELS, 1)
+    hint = f"did you mean {near[0]}?" if near else f"wanted one of {', '.join(MODELS)}"
     raise UsageError(f"unknown model {name!r}: {hint} (your own: package.module:factory)")
 
 

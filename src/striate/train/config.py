@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 COMPARED_MODELS = ("hog", "lbp", "sift", "mlp", "lenet", "cnn")
+MODELS = (*COMPARED_MODELS, "separable", "flattened", "inception", "dilated")
 
 
 class DataConfig(BaseModel):
@@ -87,16 +88,16 @@ class LearnConfig(DataConfig):
 class TrainConfig(LearnConfig):
     """Settings of ``striate train``."""
 
-    model: str = Field(
-        "cnn", description="hog, lbp, sift, mlp, lenet, cnn, or your own as package.module:factory"
-    )
+    model: str = Field("cnn", description=f"{', '.join(MODELS)}, or your own as package.module:factory")
 
 
 class CompareConfig(LearnConfig):
     """Settings of ``striate compare``."""
 
     models: tuple[str, ...] = Field(
-        COMPARED_MODELS, min_length=1, description="Learners to compare; your own as package.module:factory"
+        COMPARED_MODELS,
+        min_length=1,
+        description=f"Learners to compare, of {', '.join(MODELS)}; your own as package.module:factory",
     )
     shift: int | None = Field(
         None,
