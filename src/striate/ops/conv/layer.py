@@ -105,8 +105,14 @@ class _Lazy(nn.Module):
     """Checks of the layers that take their input channels from the first input."""
 
     rank: ClassVar[int]
+    in_channels: int
     out_channels: int
     groups: int
+
+    def initialize_parameters(self, input: Tensor, *args: Any, **options: Any) -> None:
+        super().initialize_parameters(input, *args, **options)  # type: ignore[misc]
+        if not self.in_channels:  # the parameters came from a state dict
+            self.in_channels = self._get_in_channels(input)
 
     def _get_in_channels(self, input: Tensor) -> int:
         name = type(self).__name__

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
+from striate.geometry.window import extent, output_size
 from striate.ops._checks import (
     AXES,
     LARGEST,
@@ -176,6 +177,7 @@ def _conv(
             and is_ordinary(stride)
             and is_ordinary(dilation)
             and are_plain(input, weight, bias)
+            and not overhangs(input.shape, weight.shape[2:], padding, dilation)
         ):
             return PYTORCHS[rank](input, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
         if not are_plain(input, weight, bias):
@@ -188,9 +190,13 @@ def _conv(
         if padding_mode == "zeros":
             # What both ends have is cheaper inside the convolution: nothing is copied for it.
             shared = tuple([min(pair) for pair in pairs])
-            pairs = tuple(
-                [(pair[0] - both, pair[1] - both) for pair, both in zip(pairs, shared, strict=True)]
-            )
+            if overhangs(input.shape[-rank:], weight.shape[2:], shared, dilations):
+                shared = (0,) * rank
+                weight, pairs = _without_dead_taps(input, weight, strides, pairs, dilations)
+            else:
+                pairs = tuple(
+                    [(pair[0] - both, pair[1] - both) for pair, both in zip(pairs, shared, strict=True)]
+                )
         else:
             shared = (0,) * rank
         padded = _pad(input, pairs, padding_mode)
@@ -216,6 +222,52 @@ def is_ordinary(value: Whole | Pads) -> bool:
         if isinstance(part, (tuple, list)) or part > LARGEST:
             return False
     return True
+
+
+def overhangs(sizes: Sequence[int], kernel: Sequence[int], padding: Any, dilation: Any) -> bool:
+    """Whether a window that starts in the padding of a dimension can reach its other end.
+
+    There oneDNN's weight gradients (PyTorch 2.13; bfloat16 in channels-last, in three dimensions
+    float32 too) read and write memory that is not theirs: wrong numbers, NaN, a crash. Padded
+    beforehand, the same call is right.
+    """
+    if padding in (0, "valid"):
+        return False
+    for axis in range(-len(kernel), 0):
+        if sizes[axis] < extent(kernel[axis], at(dilation, axis)) + at(padding, axis):
+            return True
+    return False
+
+
+def at(value: Any, axis: int) -> Any:
+    """What ``value``, a number or some, says of a dimension, which is counted from the last."""
+    if not isinstance(value, (tuple, list)):
+        return value
+    return value[axis] if len(value) > 1 else value[0]
+
+
+def _without_dead_taps(
+    input: Tensor, weight: Tensor, stride: tuple[int, ...], pairs: Pairs, dilation: tuple[int, ...]
+) -> tuple[Tensor, Pairs]:
+    """The weight without first and last taps that only ever meet padding, and the padding that is left.
+
+    So the padding never grows beyond the output, however large the dilation. It may be negative: that
+    much of the input no window meets.
+    """
+    rank = len(stride)
+    kept, left = [], []
+    for n, k, s, (before, after), d in zip(
+        input.shape[-rank:], weight.shape[2:], stride, pairs, dilation, strict=True
+    ):
+        last = (output_size(n, k, s, (before, after), d) - 1) * s  # start of the last window
+        taps = [tap for tap in range(k) if -last <= tap * d - before < n]
+        if taps:
+            kept.append(slice(taps[0], taps[-1] + 1))
+            left.append((before - taps[0] * d, after - (k - 1 - taps[-1]) * d))
+        else:
+            kept.append(slice(0, 1))
+            left.append((-n, last + 1))
+    return weight[(slice(None), slice(None), *kept)], tuple(left)
 
 
 def are_plain(input: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
@@ -292,7 +344,7 @@ def _check_mode(operator: str, padding_mode: str, sizes: tuple[int, ...], pairs:
 
 def _pad(input: Tensor, pairs: Pairs, padding_mode: str) -> Tensor:
     """``input`` with samples added at the ends of every dimension, in the layout that it came in."""
-    if not any(before or after for before, after in pairs):
+    if _is_nothing(pairs):
         return input
     mode = "constant" if padding_mode == "zeros" else padding_mode
     padded = F.pad(input, [end for pair in reversed(pairs) for end in pair], mode)
@@ -301,3 +353,12 @@ def _pad(input: Tensor, pairs: Pairs, padding_mode: str) -> Tensor:
         if last is not None and input.is_contiguous(memory_format=last):
             return padded.contiguous(memory_format=last)
     return padded
+
+
+def _is_nothing(pairs: Pairs) -> bool:
+    """Whether there is nothing to add. In a graph for any size it may depend on it: then something is."""
+    if torch.compiler.is_compiling():
+        from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+        return all(statically_known_true(end == 0) for pair in pairs for end in pair)
+    return not any(before or after for before, after in pairs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -20,8 +21,8 @@ from striate.ops._checks import (
     check_weight,
     per_dimension,
 )
-from striate.ops.conv.depthwise import depthwise_obstacle
-from striate.ops.conv.op import are_plain, check_not_empty, is_ordinary
+from striate.ops.conv.depthwise import LAST, depthwise_obstacle, is_last
+from striate.ops.conv.op import are_plain, at, check_not_empty, is_ordinary
 from striate.ops.conv_transpose.depthwise import depthwise_conv_transpose
 
 PYTORCHS: dict[int, Any] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -215,7 +216,11 @@ def _conv_transpose(
             and are_plain(input, weight, bias)
         ):
             _check(operator, rank, input, weight, bias, stride, padding, extras, groups, dilation)
-        result: Tensor = PYTORCHS[rank](input, weight, bias, stride, padding, extras, groups, dilation)
+        cut = _overhang(rank, input, stride, padding, extras)
+        inside = 0 if cut else padding
+        result: Tensor = PYTORCHS[rank](input, weight, bias, stride, inside, extras, groups, dilation)
+        if cut:
+            result = _without_ends(result, cut)
     except REFUSALS as error:
         _check(operator, rank, input, weight, bias, stride, padding, extras, groups, dilation)
         if isinstance(error, NotImplementedError):
@@ -227,6 +232,28 @@ def _conv_transpose(
     if 0 in result.shape[-rank:]:  # some of PyTorch's kernels compute a result of no size, others refuse
         _check(operator, rank, input, weight, bias, stride, padding, extras, groups, dilation)
     return result
+
+
+def _overhang(rank: int, input: Tensor, stride: Whole, padding: Whole, extras: Whole) -> tuple[int, ...]:
+    """The paddings, if they have to be cut off afterwards: inside, they would meet the fault of ``overhangs``.
+
+    The gradient of a transposed convolution is a convolution of its result. That has
+    ``(n − 1)s − 2p + extent + extra`` samples, fewer than ``extent + p`` if ``(n − 1)s + extra < 3p``.
+    """
+    if padding == 0:
+        return ()
+    sizes = input.shape
+    for axis in range(-rank, 0):
+        if (sizes[axis] - 1) * at(stride, axis) + at(extras, axis) < 3 * at(padding, axis):
+            return per_dimension("", "padding", padding, rank, least=0)
+    return ()
+
+
+def _without_ends(result: Tensor, paddings: tuple[int, ...]) -> Tensor:
+    form = LAST[result.dim()] if is_last(result) else torch.contiguous_format
+    for dimension, p in enumerate(paddings, start=-len(paddings)):
+        result = result.narrow(dimension, p, result.shape[dimension] - 2 * p)
+    return result.contiguous(memory_format=form)
 
 
 def _extras(
