@@ -1,5 +1,6 @@
 """What is special to max pooling: the lecture's values, ties, NaN and −∞, indices, any padding."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -203,7 +204,7 @@ def test_half_a_kernel_of_padding_is_pytorchs_limit_and_pairs_go_beyond():
 
 def test_numbers_that_overflow_pytorchs_kernel():
     """``F.max_pool1d`` takes the kernel for 1, or never comes back."""
-    for size in (2**32 + 1, 2**62):
+    for size in (2**32 + 1, 2**62, np.int64(2**32 + 1), (np.int64(2**62),)):
         with pytest.raises(ArgumentError, match="kernel_size came as"):
             S.max_pool1d(numbers(1, 6), size)
     assert torch.equal(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -42,10 +43,10 @@ def is_plain(value: Any) -> bool:
             if type(part) is int:
                 if part > LARGEST:
                     return False
-            elif isinstance(part, tuple | list | str):
+            elif isinstance(part, tuple | list) or not is_plain(part):
                 return False
         return True
-    return not isinstance(value, str)
+    return not (isinstance(value, str) or (isinstance(value, Integral) and int(value) > LARGEST))
 
 
 @dataclass(frozen=True)
