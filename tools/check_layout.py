@@ -194,14 +194,15 @@ def find_unlisted(trees: dict[Path, ast.Module]) -> Iterator[Breach]:
         defined = {
             f"{_module_name(module)}.{node.name}": (module, node.lineno)
             for module, tree in trees.items()
-            if module.parent.parent == OPERATORS and module.stem == stem
+            if module.parent.parent == OPERATORS
             for node in _public_definitions(tree.body)
             if isinstance(node, kind)
         }
-        for entry in defined.keys() - listed:
+        wanted = {entry for entry, (module, _) in defined.items() if module.stem == stem}
+        for entry in wanted - listed:
             yield *defined[entry], f"{entry.rsplit('.', 1)[1]} is public but not in striate.{name}"
         for entry in listed - defined.keys():
-            yield path, 1, f"{entry} is not public in an operator's {stem}.py"
+            yield path, 1, f"{entry} is not public in an operator's folder"
 
 
 def _is_near(other: Path, path: Path) -> bool:

@@ -8,12 +8,23 @@ from typing import Any
 from torch import Tensor
 
 from striate.errors import ArgumentError
-from striate.ops._checks import Pairs, check_weight
+from striate.geometry.arguments import Pads, Whole
+from striate.ops._checks import Pairs, check_weight, per_dimension, settled_padding
 from striate.ops.conv.op import conv2d, conv3d
 
 CONVOLUTIONS = {2: conv2d, 3: conv3d}
 
-Settings = tuple[tuple[int, ...], str | tuple[int, ...] | Pairs, tuple[int, ...]]
+# Stride, padding and dilation of every axis; a plain number says the same of all.
+Settings = tuple[int | tuple[int, ...], str | tuple[int, ...] | Pairs, int | tuple[int, ...]]
+
+
+def settle(operator: str, rank: int, stride: Whole, padding: Pads, dilation: Whole) -> Settings:
+    """The settings of a chain of convolutions, checked once, in the form that costs the steps least."""
+    ones = (1,) * rank
+    strides = per_dimension(operator, "stride", stride, rank)
+    dilations = per_dimension(operator, "dilation", dilation, rank)
+    paddings = settled_padding(operator, padding, rank)
+    return 1 if strides == ones else strides, paddings, 1 if dilations == ones else dilations
 
 
 def convolve_along(
@@ -26,7 +37,7 @@ def convolve_along(
         input: ``(N, C, *size)`` or ``(C, *size)``.
         weight: a convolution's weight with one tap along the other axes.
         bias: ``(C_out,)``.
-        settings: stride, padding (see ``settled_padding``) and dilation of every axis.
+        settings: from :func:`settle`.
         groups: as of a convolution.
 
     Raises:
@@ -36,9 +47,15 @@ def convolve_along(
     if kernel.numel() != kernel[axis]:
         raise ValueError("taps along several axes")
     strides, paddings, dilations = settings
-    padding = paddings if isinstance(paddings, str) else _only(axis, paddings, 0)
-    convolve = CONVOLUTIONS[len(strides)]
-    return convolve(input, weight, bias, _only(axis, strides, 1), padding, _only(axis, dilations, 1), groups)
+    return CONVOLUTIONS[len(kernel)](
+        input,
+        weight,
+        bias,
+        strides if isinstance(strides, int) else _only(axis, strides, 1),
+        paddings if isinstance(paddings, str) else _only(axis, paddings, 0),
+        dilations if isinstance(dilations, int) else _only(axis, dilations, 1),
+        groups,
+    )
 
 
 def check_along(operator: str, name: str, axis: int, weight: Tensor, rank: int) -> None:

@@ -108,6 +108,8 @@ def settled_padding(operator: str, padding: Pads, rank: int) -> str | tuple[int,
     >>> settled_padding("conv2d", 1, 2), settled_padding("conv2d", ((2, 2), (0, 1)), 2)
     ((1, 1), ((2, 2), (0, 1)))
     """
+    if _fits(padding, 0):  # the common form first
+        return (padding,) * rank  # type: ignore[return-value]
     if isinstance(padding, str):
         if padding in ("same", "valid"):
             return padding

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
-from striate.ops._along import CONVOLUTIONS, check_along, convolve_along
+from striate.ops._along import CONVOLUTIONS, check_along, convolve_along, settle
 from striate.ops._checks import (
     REFUSALS,
     check_addressable,
@@ -15,8 +15,6 @@ from striate.ops._checks import (
     check_rank,
     check_weight,
     in_step,
-    per_dimension,
-    settled_padding,
     windows,
 )
 
@@ -127,11 +125,7 @@ def _flattened_conv(
 ) -> Tensor:
     rank = len(weights) - 1
     try:
-        settings = (
-            per_dimension(operator, "stride", stride, rank),
-            settled_padding(operator, padding, rank),
-            per_dimension(operator, "dilation", dilation, rank),
-        )
+        settings = settle(operator, rank, stride, padding, dilation)
         # What convolutions would take, and this operator does not:
         if not input.is_floating_point() or weights[0].shape[2:] != (1,) * rank:
             _check(operator, input, weights, biases, stride, padding, dilation)

@@ -183,11 +183,10 @@ def _check_positions(
 ) -> None:
     """The weight has a kernel, and the bias a number, for every output position."""
     rank = len(output)
-    here = " × ".join(map(str, output))
     if tuple(weight.shape[2 + rank :]) != output:
         raise ArgumentError(
             f"{operator}: weight came with shape {tuple(weight.shape)}: kernels for "
-            f"{' × '.join(map(str, weight.shape[2 + rank :]))} positions; wanted {here}, which is "
+            f"{' × '.join(map(str, weight.shape[2 + rank :]))} positions; wanted {' × '.join(map(str, output))}, which is "
             f"(n + p_before + p_after − d(k − 1) − 1) // s + 1 for an input of {tuple(input.shape[2:])} "
             f"{SPATIAL_NAMES[rank]}"
         )

@@ -71,12 +71,13 @@ def parallel_conv(
         # What the convolutions would take, and this operator does not:
         if not input.is_floating_point() or isinstance(weights, Tensor):
             _check(input, weights, biases, stride, dilation, groups)
-        convolve = CONVOLUTIONS.get(weights[0].dim() - 2, conv2d)
+        rank = weights[0].dim() - 2
+        convolve = CONVOLUTIONS.get(rank, conv2d)  # which says that it has no such rank
         branches = [
             convolve(input, weight, bias, stride, "same", dilation, group)
             for weight, bias, group in zip(weights, offsets, blocks, strict=True)
         ]
-        return torch.cat(branches, input.dim() - weights[0].dim() + 1)
+        return torch.cat(branches, -1 - rank)
     except REFUSALS as error:
         _check(input, weights, biases, stride, dilation, groups)
         raise in_step("parallel_conv", error) from error

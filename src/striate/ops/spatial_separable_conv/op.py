@@ -6,7 +6,7 @@ from torch import Tensor
 
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
-from striate.ops._along import check_along, convolve_along
+from striate.ops._along import check_along, convolve_along, settle
 from striate.ops._checks import (
     REFUSALS,
     check_addressable,
@@ -15,8 +15,6 @@ from striate.ops._checks import (
     check_groups,
     check_rank,
     in_step,
-    per_dimension,
-    settled_padding,
     windows,
 )
 
@@ -126,11 +124,7 @@ def _spatial_separable_conv(
 ) -> Tensor:
     rank = len(weights)
     try:
-        settings = (
-            per_dimension(operator, "stride", stride, rank),
-            settled_padding(operator, padding, rank),
-            per_dimension(operator, "dilation", dilation, rank),
-        )
+        settings = settle(operator, rank, stride, padding, dilation)
         if not input.is_floating_point():  # a convolution would take it
             _check(operator, input, weights, bias, stride, padding, dilation, groups)
         result = input
