@@ -256,3 +256,40 @@ Planes<T> planes_of(const Windows& d, T* data, bool last, int64_t image, int64_t
 inline Range whole_or(const Strips& strips, int axis, int64_t strip, int64_t size) {
   return strips.axis == axis ? strips.of(strip) : Range{0, size};
 }
+
+// For each target along an axis its sources and the taps between them, by rising sources.
+struct Neighbours {
+  struct One {
+    int64_t source, tap;
+  };
+  Workspace<int64_t> first;  // number of the target's first neighbour; one more at the end
+  Workspace<One> one;
+
+  Neighbours(const Axis& axis, bool backward)
+      : first((backward ? axis.in : axis.out) + 1), one((backward ? axis.in : axis.out) * axis.kernel) {
+    int64_t made = 0;
+    const int64_t targets = backward ? axis.in : axis.out;
+    for (int64_t target = 0; target < targets; ++target) {
+      first[target] = made;
+      for (int64_t i = 0; i < axis.kernel; ++i) {
+        const int64_t k = backward ? axis.kernel - 1 - i : i;
+        const int64_t source = source_of(axis, backward, target, k);
+        if (source >= 0) one[made++] = {source, k};
+      }
+    }
+    first[targets] = made;
+  }
+  const One* begin(int64_t target) const { return one.data() + first[target]; }
+  const One* end(int64_t target) const { return one.data() + first[target + 1]; }
+};
+
+// Calls body(vectors, channel, count) for groups of channels that lie side by side: GROUP whole registers
+// at a time (an integral constant), then single ones, the last of `count` lanes.
+template <class T, int GROUP, class Body>
+STRIATE_INLINE void for_channels(int64_t channels, const Body& body) {
+  constexpr int V = lanes<T>;
+  int64_t c = 0;
+  for (; c + GROUP * V <= channels; c += GROUP * V) body(std::integral_constant<int, GROUP>{}, c, V);
+  for (; c < channels; c += V)
+    body(std::integral_constant<int, 1>{}, c, static_cast<int>(channels - c < V ? channels - c : V));
+}

@@ -48,20 +48,19 @@ inline Ints output_sizes(const Windows& w, int64_t rank) {
 
 // The windows of a pooling of (N, C, …) to `size`; every list has a number for each dimension after C.
 inline Windows pooling(const Tensor& input, const Ints& kernel, const Ints& stride, const Ints& padding,
-                       const Ints& size) {
+                       const Ints& dilation, const Ints& size) {
   const int64_t rank = input.dim() - 2;
   const auto lists = static_cast<size_t>(rank);
   STD_TORCH_CHECK(rank >= 1 && rank <= 3 && kernel.size() == lists && stride.size() == lists &&
-                      padding.size() == lists && size.size() == lists && input.numel() > 0,
+                      padding.size() == lists && dilation.size() == lists && size.size() == lists && input.numel() > 0,
                   "a pooling kernel wants (N, C, …) and a number for each dimension");
   Windows w{input.size(0), input.size(1), !input.is_contiguous(), false, {}};
   STD_TORCH_CHECK(is_dense(input, w.input_last), "a pooling kernel wants an input without gaps");
   for (int64_t i = 0; i < 3; ++i) w.axis[i] = {1, 1, 1, 1, 0, 1};
   for (int64_t i = 0; i < rank; ++i) {
-    w.axis[3 - rank + i] = {input.size(2 + i), size[i], kernel[i], stride[i], padding[i], 1};
-    STD_TORCH_CHECK(kernel[i] > 0 && stride[i] > 0 && padding[i] >= 0 && padding[i] < kernel[i] && size[i] > 0 &&
-                        (size[i] - 1) * stride[i] < input.size(2 + i) + padding[i],
-                    "a pooling kernel wants windows that reach into the input");
+    w.axis[3 - rank + i] = {input.size(2 + i), size[i], kernel[i], stride[i], padding[i], dilation[i]};
+    STD_TORCH_CHECK(kernel[i] > 0 && stride[i] > 0 && padding[i] >= 0 && dilation[i] > 0 && size[i] > 0,
+                    "a pooling kernel wants sizes, kernels, strides and dilations from 1");
   }
   return w;
 }

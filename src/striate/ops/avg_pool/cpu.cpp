@@ -9,6 +9,13 @@ namespace striate {
 struct Divisors {
   int64_t fixed;
   Ints taps[3];
+
+  // Of one window; those in nothing but padding have sum 0 anyhow.
+  template <class A>
+  A of(int64_t plane, int64_t row, int64_t column) const {
+    const int64_t product = taps[0][plane] * taps[1][row] * taps[2][column];
+    return static_cast<A>(fixed ? fixed : product ? product : 1);
+  }
 };
 
 }  // namespace striate

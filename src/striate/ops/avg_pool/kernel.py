@@ -65,8 +65,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
 
 
 def _spread(gradient: Tensor, input: Tensor, arguments: tuple[Any, ...]) -> Tensor:
-    if not gradient.is_contiguous(memory_format=memory_format(gradient)):
-        gradient = gradient.contiguous()
+    gradient = gradient.contiguous(memory_format=memory_format(input))
     return _gradient(gradient, input, *arguments)  # type: ignore[no-any-return]
 
 

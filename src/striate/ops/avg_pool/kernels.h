@@ -19,16 +19,47 @@ STRIATE_INLINE void mean_of_taps(const A* const* rows, int64_t row_count, const 
   UNROLLED(b, B) store(out + b * V, sums[b] / (vec<A>{} + divisors[at + b]));
 }
 
-// What the sums of a row of windows are divided by: `per_row` of the other dimensions times that of the columns.
-template <class A>
-void divide_by(const Divisors& divisors, int64_t plane, int64_t row, int64_t width, A* to) {
-  for (int64_t i = 0; i < width; ++i)
-    to[i] = divisors.fixed ? static_cast<A>(divisors.fixed)
-                           : static_cast<A>(divisors.taps[0][plane] * divisors.taps[1][row] * divisors.taps[2][i]);
+constexpr int GROUP = REGISTERS == 32 ? 4 : 2;  // registers of channels that lie side by side, taken together
+
+// One sample of the result for each of `to`, over the neighbours in `from`: means, or shares of gradients.
+template <class T, bool BACKWARD>
+void avg_pool_last(const Windows& w, const Divisors& divisors, const T* from, T* to) {
+  using A = arithmetic<T>;
+  constexpr int V = lanes<T>;
+  const Neighbours planes(w.axis[0], BACKWARD), rows(w.axis[1], BACKWARD), columns(w.axis[2], BACKWARD);
+  const auto target = [&](int axis) { return BACKWARD ? w.axis[axis].in : w.axis[axis].out; };
+  const auto source = [&](int axis) { return BACKWARD ? w.axis[axis].out : w.axis[axis].in; };
+  const int64_t height = target(1), width = target(2), channels = w.channels;
+  for_pieces(w.images * target(0) * height, [&](int64_t piece) {
+    const int64_t row = piece % height, plane = piece / height % target(0), image = piece / height / target(0);
+    const T* picture = from + image * source(0) * source(1) * source(2) * channels;
+    for (int64_t column = 0; column < width; ++column)
+      for_channels<T, GROUP>(channels, [&](auto group, int64_t c, int count) {
+        constexpr int N = decltype(group)::value;
+        vec<A> sum[N];
+        UNROLLED(i, N) sum[i] = vec<A>{};
+        for (auto p = planes.begin(plane); p < planes.end(plane); ++p)
+          for (auto r = rows.begin(row); r < rows.end(row); ++r) {
+            const T* line = picture + (p->source * source(1) + r->source) * source(2) * channels + c;
+            for (auto q = columns.begin(column); q < columns.end(column); ++q) {
+              if constexpr (BACKWARD) {
+                const vec<A> divisor = vec<A>{} + divisors.of<A>(p->source, r->source, q->source);
+                UNROLLED(i, N) sum[i] += load_some(line + q->source * channels + i * V, count) / divisor;
+              } else {
+                UNROLLED(i, N) sum[i] += load_some(line + q->source * channels + i * V, count);
+              }
+            }
+          }
+        T* result = to + (piece * width + column) * channels + c;
+        const vec<A> divisor = vec<A>{} + (BACKWARD ? A{1} : divisors.of<A>(plane, row, column));
+        UNROLLED(i, N) store_some(result + i * V, sum[i] / divisor, count);
+      });
+  });
 }
 
 template <class T>
 void avg_pool_forward(const Windows& w, const Divisors& divisors, const T* x, T* y) {
+  if (w.input_last) return avg_pool_last<T, false>(w, divisors, x, y);
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
   const Lines lines(w.axis[2], false);
@@ -48,7 +79,7 @@ void avg_pool_forward(const Windows& w, const Divisors& divisors, const T* x, T*
     for (int64_t plane = planes.begin; plane < planes.end; ++plane)
       for (int64_t row = rows.begin; row < rows.end; ++row) {
         tile.reach(needed(w.axis[1], false, {row, row + 1}).end);
-        divide_by(divisors, plane, row, width, divisor.data());
+        for (int64_t i = 0; i < width; ++i) divisor[i] = divisors.of<A>(plane, row, i);
         int64_t count = 0;
         for (int64_t kd = 0; kd < w.axis[0].kernel; ++kd)
           for (int64_t kh = 0; kh < w.axis[1].kernel; ++kh) {
@@ -68,6 +99,7 @@ void avg_pool_forward(const Windows& w, const Divisors& divisors, const T* x, T*
 // Each sample gathers its share of the gradients of the windows that it is in.
 template <class T>
 void avg_pool_backward(const Windows& w, const Divisors& divisors, const T* dy, T* dx) {
+  if (w.input_last && w.gradient_last) return avg_pool_last<T, true>(w, divisors, dy, dx);
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
   const Lines forward(w.axis[2], false), whole(Axis{w.axis[2].out, w.axis[2].out, 1, 1, 0, 1}, false);
@@ -81,7 +113,6 @@ void avg_pool_backward(const Windows& w, const Divisors& divisors, const T* dy, 
     const int64_t image = piece / strips.count / blocks;
     const Range planes = whole_or(strips, 0, strip, w.axis[0].in), rows = whole_or(strips, 1, strip, height);
     const Workspace<A> memory(slots.rows * slots.planes * whole.width * V), sums(forward.width * V);
-    const Workspace<A> divisor(w.axis[2].out);
     Tile<T> tile(memory.data(), planes_of(w, dy, w.gradient_last, image, block, w.out_size()), whole, w.axis[1].out,
                  w.axis[2].out, needed(w.axis[0], true, planes), needed(w.axis[1], true, rows), slots.rows);
     const auto to = planes_of(w, dx, w.input_last, image, block, w.in_size());
@@ -95,9 +126,8 @@ void avg_pool_backward(const Windows& w, const Divisors& divisors, const T* dy, 
             const int64_t p = source_of(w.axis[0], true, plane, kd), r = source_of(w.axis[1], true, row, kh);
             if (p < 0 || r < 0) continue;
             const A* gradient = tile.line(p, r);
-            divide_by(divisors, p, r, w.axis[2].out, divisor.data());
             for (int64_t i = 0; i < line.count; ++i) {
-              const vec<A> share = load(gradient + i * V) / (vec<A>{} + divisor[i]);
+              const vec<A> share = load(gradient + i * V) / (vec<A>{} + divisors.of<A>(p, r, i));
               for (int t = 0; t < line.taps; ++t) {
                 A* at = sum + (i * line.step + line.offset[t]) * V;
                 store(at, load(at) + share);

@@ -13,6 +13,7 @@ from striate.geometry.arguments import Pads, Whole
 from striate.ops._checks import REFUSALS, check_floating
 from striate.ops._pool import Bins, adaptive, check_computes, check_input, is_plain, pool_windows
 from striate.ops.avg_pool.composed import as_picture, averages, is_half_on_cpu
+from striate.ops.avg_pool.kernel import avg_pool, avg_pool_obstacle
 
 PYTORCHS: dict[int, Any] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 PYTORCHS_ADAPTIVE: dict[int, Any] = {
@@ -268,6 +269,10 @@ def _avg_pool(
 ) -> Tensor:
     override = () if rank == 1 else (divisor_override,)
     try:
+        if not avg_pool_obstacle(input, rank):
+            windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+            _check_divisor(operator, divisor_override)
+            return avg_pool(input, windows, bool(count_include_pad), divisor_override)
         if (
             dilation in UNDILATED
             and is_plain(padding)

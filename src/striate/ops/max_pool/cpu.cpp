@@ -17,7 +17,10 @@ Tensor winners_for(const Windows& w) {
 }
 
 Windows checked(const Tensor& input, const Ints& kernel, const Ints& stride, const Ints& padding, const Ints& size) {
-  Windows w = pooling(input, kernel, stride, padding, size);
+  const Windows w = pooling(input, kernel, stride, padding, Ints(kernel.size(), 1), size);
+  for (const Axis& axis : w.axis)
+    STD_TORCH_CHECK(axis.before < axis.kernel && (axis.out - 1) * axis.stride < axis.in + axis.before,
+                    "striate::max_pool: wanted windows that reach into the input");
   STD_TORCH_CHECK(w.taps() <= MOST_TAPS, "striate::max_pool: wanted at most 255 taps");
   return w;
 }
@@ -49,7 +52,8 @@ Tensor max_pool_gradient(const Tensor& gradient, const Tensor& winners, const Te
   Windows w = checked(input, kernel, stride, padding, Ints(gradient.sizes().begin() + 2, gradient.sizes().end()));
   w.gradient_last = !gradient.is_contiguous();
   STD_TORCH_CHECK(gradient.scalar_type() == input.scalar_type() && gradient.size(0) == w.images &&
-                      gradient.size(1) == w.channels && winners.numel() == winners_for(w).numel(),
+                      gradient.size(1) == w.channels && is_dense(gradient, w.gradient_last) &&
+                      (!w.input_last || w.gradient_last || is_dense(gradient, true)) && winners.numel() == winners_for(w).numel(),
                   "striate::max_pool_backward: the gradient is not that of this input");
   Tensor result = torch::stable::empty_like(input);
   by_type(input, [&](auto zero) {

@@ -82,9 +82,8 @@ def _backward(ctx: Any, gradient: Tensor, _: Any) -> tuple[Any, ...]:
     if torch.is_grad_enabled():  # create_graph=True: the gradient must have gradients of its own
         found = _by_pytorch(gradient, input, ctx.windows, ctx.size)
     else:
-        if not gradient.is_contiguous(memory_format=memory_format(gradient)):
-            gradient = gradient.contiguous()
-        found = _gradient(gradient, winners, input, *ctx.windows)
+        form = memory_format(input)  # the winners lie as the input does
+        found = _gradient(gradient.contiguous(memory_format=form), winners, input, *ctx.windows)
     return found, None, None, None, None
 
 

@@ -1,7 +1,8 @@
 // Max pooling in up to three dimensions and its gradient, on the rows of _planes.h: lanes are channels.
 //
 // For the gradient the forward pass keeps which tap won, one byte for each result, in the order in which the
-// backward pass reads them: [picture][block of channels][position][lane].
+// backward pass reads them: [picture][block of channels][position][lane], or with channels last
+// [picture][position][channel]. Channels that lie side by side are read where they are.
 #include "_planes.h"
 
 constexpr int RESULTS = 4;  // kept in registers together
@@ -99,6 +100,81 @@ void max_of_row(const A* const* rows, const int* tap, int64_t row_count, const L
     max_of_taps<A, 1, WINNERS>(rows, tap, row_count, line, i, first, out + i * V, winners);
 }
 
+constexpr int GROUP = REGISTERS == 32 ? 4 : 2;  // registers of channels that lie side by side, taken together
+
+template <class T>
+void max_pool_forward_last(const Windows& w, const T* x, T* y, uint8_t* winners) {
+  using A = arithmetic<T>;
+  constexpr int V = lanes<T>;
+  const Neighbours planes(w.axis[0], false), rows(w.axis[1], false), columns(w.axis[2], false);
+  const int64_t height = w.axis[1].out, width = w.axis[2].out, channels = w.channels;
+  for_pieces(w.images * w.axis[0].out * height, [&](int64_t piece) {
+    const int64_t row = piece % height, plane = piece / height % w.axis[0].out, image = piece / height / w.axis[0].out;
+    const T* picture = x + image * w.in_size() * channels;
+    for (int64_t column = 0; column < width; ++column) {
+      const int64_t position = piece * width + column;
+      for_channels<T, GROUP>(channels, [&](auto group, int64_t c, int count) {
+        constexpr int N = decltype(group)::value;
+        vec<A> best[N];
+        decltype(winners_of<vec<A>>()) winner[N];
+        const auto number = [&](int64_t kd, int64_t kh, int64_t kw) {
+          return static_cast<int>((kd * w.axis[1].kernel + kh) * w.axis[2].kernel + kw);
+        };
+        const int first = number(planes.begin(plane)->tap, rows.begin(row)->tap, columns.begin(column)->tap);
+        UNROLLED(i, N) best[i] = broadcast<vec<A>>(-__builtin_inf());
+        UNROLLED(i, N) winner[i] = winners_of<vec<A>>() + first;
+        for (auto p = planes.begin(plane); p < planes.end(plane); ++p)
+          for (auto r = rows.begin(row); r < rows.end(row); ++r) {
+            const T* line = picture + (p->source * w.axis[1].in + r->source) * w.axis[2].in * channels + c;
+            for (auto q = columns.begin(column); q < columns.end(column); ++q) {
+              const int tap = number(p->tap, r->tap, q->tap);
+              UNROLLED(i, N)
+                take_larger(load_some(line + q->source * channels + i * V, count), tap, best[i], winner[i]);
+            }
+          }
+        UNROLLED(i, N) {
+          store_some(y + position * channels + c + i * V, best[i], count);
+          if (!winners) continue;
+          uint8_t bytes[V];
+          store_bytes(bytes, winner[i]);
+          std::memcpy(winners + position * channels + c + i * V, bytes, static_cast<size_t>(count));
+        }
+      });
+    }
+  });
+}
+
+template <class T>
+void max_pool_backward_last(const Windows& w, const T* dy, const uint8_t* winners, T* dx) {
+  using A = arithmetic<T>;
+  constexpr int V = lanes<T>;
+  const Neighbours planes(w.axis[0], true), rows(w.axis[1], true), columns(w.axis[2], true);
+  const int64_t height = w.axis[1].in, width = w.axis[2].in, channels = w.channels;
+  for_pieces(w.images * w.axis[0].in * height, [&](int64_t piece) {
+    const int64_t row = piece % height, plane = piece / height % w.axis[0].in, image = piece / height / w.axis[0].in;
+    for (int64_t column = 0; column < width; ++column)
+      for_channels<T, GROUP>(channels, [&](auto group, int64_t c, int count) {
+        constexpr int N = decltype(group)::value;
+        vec<A> sum[N];
+        UNROLLED(i, N) sum[i] = vec<A>{};
+        for (auto p = planes.begin(plane); p < planes.end(plane); ++p)
+          for (auto r = rows.begin(row); r < rows.end(row); ++r)
+            for (auto q = columns.begin(column); q < columns.end(column); ++q) {
+              const int tap = static_cast<int>((p->tap * w.axis[1].kernel + r->tap) * w.axis[2].kernel + q->tap);
+              const int64_t window = (p->source * w.axis[1].out + r->source) * w.axis[2].out + q->source;
+              const int64_t at = (image * w.out_size() + window) * channels + c;
+              UNROLLED(i, N) {
+                uint8_t bytes[V];
+                if (count < V) std::memcpy(bytes, winners + at + i * V, static_cast<size_t>(count));
+                const auto winner = load_bytes<vec<A>>(count < V ? bytes : winners + at + i * V);
+                sum[i] += select(equal(winner, tap), load_some(dy + at + i * V, count), vec<A>{});
+              }
+            }
+        UNROLLED(i, N) store_some(dx + (piece * width + column) * channels + c + i * V, sum[i], count);
+      });
+  });
+}
+
 // `winners` may be null; of its `room` what narrow lanes leave unused is zero.
 template <class T>
 void max_pool_forward(const Windows& w, const T* x, T* y, uint8_t* winners, int64_t room) {
@@ -109,8 +185,9 @@ void max_pool_forward(const Windows& w, const T* x, T* y, uint8_t* winners, int6
   const int64_t blocks = (w.channels + V - 1) / V, height = w.axis[1].out, width = w.axis[2].out;
   const Strips strips = cut<A>(w, false, lines, w.images * blocks);
   const Slots slots(w, false, strips);
-  const int64_t used = w.images * blocks * w.out_size() * V;
+  const int64_t used = w.images * w.out_size() * (w.input_last ? w.channels : blocks * V);
   if (winners) std::memset(winners + used, 0, static_cast<size_t>(room - used));
+  if (w.input_last) return max_pool_forward_last(w, x, y, winners);
   const Workspace<int> first(width);  // the first tap of each column's windows that is inside
   for (int64_t i = 0; i < width; ++i) {
     const int64_t outside = w.axis[2].before - i * w.axis[2].stride;
@@ -152,6 +229,7 @@ void max_pool_forward(const Windows& w, const T* x, T* y, uint8_t* winners, int6
 // Each sample gathers the gradients of the windows that it won.
 template <class T>
 void max_pool_backward(const Windows& w, const T* dy, const uint8_t* winners, T* dx) {
+  if (w.input_last) return max_pool_backward_last(w, dy, winners, dx);
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
   const Lines forward(w.axis[2], false), whole(Axis{w.axis[2].out, w.axis[2].out, 1, 1, 0, 1}, false);
@@ -174,8 +252,8 @@ void max_pool_backward(const Windows& w, const T* dy, const uint8_t* winners, T*
       for (int64_t row = rows.begin; row < rows.end; ++row) {
         tile.reach(needed(w.axis[1], true, {row, row + 1}).end);
         std::memset(sums.data(), 0, static_cast<size_t>(forward.width * V) * sizeof(A));
-        for (int64_t kd = 0; kd < w.axis[0].kernel; ++kd)
-          for (int64_t kh = 0; kh < w.axis[1].kernel; ++kh) {
+        for (int64_t kd = w.axis[0].kernel; kd-- > 0;)  // by rising windows, the order in which PyTorch adds
+          for (int64_t kh = w.axis[1].kernel; kh-- > 0;) {
             const int64_t p = source_of(w.axis[0], true, plane, kd), r = source_of(w.axis[1], true, row, kh);
             if (p < 0 || r < 0) continue;
             const A* gradient = tile.line(p, r);
