@@ -150,18 +150,18 @@ def find_incomplete_operators(files: set[Path]) -> Iterator[Breach]:
             if wanted not in files:
                 yield wanted, 0, f"the operator {name} needs it"
         if page in files:
-            yield from _find_missing_parts(page)
+            yield from _find_missing_parts(page, files)
     for path in files:
         kind = str(path.parent.relative_to(ROOT))
         if kind == "tests/ops" and path.stem.startswith("test_"):
             known = path.stem.removeprefix("test_") in operators | shared
         else:
-            known = kind not in ("docs/ops", "benchmarks/ops") or path.stem in operators
+            known = kind not in ("docs/ops", "docs/images/ops", "benchmarks/ops") or path.stem in operators
         if not known:
             yield path, 0, "there is no such operator"
 
 
-def _find_missing_parts(page: Path) -> Iterator[Breach]:
+def _find_missing_parts(page: Path, files: set[Path]) -> Iterator[Breach]:
     text = page.read_text(encoding="utf-8")
     headings = " ".join(re.findall(r"^#+ (.*)$", text, re.M)).lower()
     for word in PAGE_PARTS:
@@ -169,6 +169,11 @@ def _find_missing_parts(page: Path) -> Iterator[Breach]:
             yield page, 1, f"no heading has the word {word!r}"
     if ">>> " not in text:
         yield page, 1, "no example that runs (>>>)"
+    drawing = ROOT / "docs" / "images" / "ops" / f"{page.stem}.svg"
+    if drawing not in files:
+        yield page, 1, f"no drawing: python tools/draw_operators.py {page.stem}"
+    if f"](../images/ops/{page.stem}.svg)" not in text:
+        yield page, 1, "does not show its drawing"
 
 
 def find_unlisted(trees: dict[Path, ast.Module]) -> Iterator[Breach]:

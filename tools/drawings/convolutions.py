@@ -19,13 +19,13 @@ def conv() -> Figure:
     def run(**options: int) -> torch.Tensor:
         return functional.conv2d(picture[None], kernel[None, None], **options)[0]
 
-    figure, axes = c.sheet(34, 9.6)
+    figure, axes = c.sheet(34.3, 9.6)
     c.words(axes, 7, 0.6, "one output is a window times the kernel")
     window = {(i, j) for i in range(3) for j in range(1, 4)}
     c.grid(axes, picture, 0.5, 2, marked=window)
     c.grid(axes, kernel, 6.2, 3, c.YELLOW)
     c.grid(axes, run(), 10.3, 3, c.GREEN, {(0, 1)})
-    c.words(axes, 5.85, 4.5, "·", 14)
+    c.words(axes, 5.85, 4.5, "×", 10)
     c.arrow(axes, (9.35, 4.5), (10.15, 4.5))
 
     c.words(axes, 20, 0.6, "stride 2, padding 1")

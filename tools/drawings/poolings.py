@@ -10,7 +10,7 @@ from torch import Tensor
 from drawings import canvas as c
 from striate import functional, geometry
 
-WINDOWS = torch.tensor([[1.0, 4, 2, 3], [5, 8, 4, 0], [3, 2, 1, 0], [1, 6, 2, 7]])
+WINDOWS = torch.tensor([[1.0, 4, 2, 3], [5, 8, 4, 1], [7, 6, 0, 5], [2, 3, 9, 4]])
 
 FRAME = "#c2554d"
 
