@@ -57,7 +57,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
     (input,) = ctx.saved_tensors
     arguments = (ctx.kernel, ctx.stride, ctx.ends, ctx.dilation, ctx.include, ctx.divisor)
     found = (
-        _Spread.apply(gradient, input, arguments)
+        _Spread.apply(gradient, input, arguments)  # type: ignore[no-untyped-call]
         if torch.is_grad_enabled()
         else _spread(gradient, input, arguments)
     )
@@ -78,7 +78,7 @@ class _Spread(torch.autograd.Function):
         return _spread(gradient, input, arguments)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         kernel, stride, ends, dilation, include, divisor = ctx.arguments
         if not gradient.is_contiguous(memory_format=memory_format(gradient)):
             gradient = gradient.contiguous()

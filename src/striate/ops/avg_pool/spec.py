@@ -148,4 +148,5 @@ SPEC = OpSpec(
             for rank in (1, 2, 3)
         ),
     ],
+    library_operators=("avg_pool", "avg_pool_backward"),
 )

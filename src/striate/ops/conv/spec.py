@@ -276,4 +276,5 @@ SPEC = OpSpec(
         for options in _LAYER_OPTIONS
     ],
     sums_by_threads=("weight", "bias"),
+    library_operators=("depthwise_conv", "depthwise_conv_backward"),
 )

@@ -283,4 +283,5 @@ SPEC = OpSpec(
         for options in _LAYER_OPTIONS
     ],
     sums_by_threads=("weight", "bias"),
+    library_operators=("depthwise_conv_transpose",),
 )

@@ -104,4 +104,5 @@ SPEC = OpSpec(
             for rank in (1, 2, 3)
         ),
     ],
+    library_operators=("max_pool", "max_pool_backward"),
 )
