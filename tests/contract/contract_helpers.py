@@ -186,12 +186,13 @@ def both(spec: OpSpec, call: Call, tensors: Arguments) -> tuple[list[Tensor], li
 def assert_near(got: Tensor, wanted: Tensor, tolerance: Tolerance, what: str) -> None:
     """Equal shapes, and values within the tolerance; whole numbers exactly. NaN equals NaN."""
     assert got.shape == wanted.shape, f"{what}: shape {tuple(got.shape)}, wanted {tuple(wanted.shape)}"
-    if not wanted.is_floating_point():
+    if not wanted.is_floating_point() and not wanted.is_complex():
         assert torch.equal(got, wanted), f"{what} differ"
         return
+    wide = torch.complex128 if wanted.is_complex() else torch.float64
     torch.testing.assert_close(
-        got.double(),
-        wanted.double(),
+        got.to(wide),
+        wanted.to(wide),
         rtol=tolerance.relative,
         atol=tolerance.absolute,
         equal_nan=True,

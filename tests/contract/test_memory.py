@@ -86,6 +86,8 @@ def test_pictures_stay_channels_last(spec: OpSpec, call: Call):
     if contract.rank_of(call) != 2 or not contract.has_batch(call):
         return
     tensors = contract.each(spec.tensors(call, torch.float32), contract.channels_last)
+    if any(contract.formats(tensor)[0] for tensor in contract.flat({"input": tensors["input"]})):
+        return  # one channel or one pixel lies in both formats at once
     result = contract.ours(spec, call, tensors)[0]
     if result.dim() == 4 and result.numel():
         assert contract.formats(result)[1], f"{tuple(result.shape)} has strides {result.stride()}"
