@@ -248,6 +248,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
                 output = func.decompose(*args, **kwargs)
             if output is not NotImplemented:
                 return output
+        writes = func._schema.is_mutable and (len(set(nodes)) > 1 or self.node(args[0]) is None)
         output = self._run(func, args, kwargs, came)
         results = list(tensors(output))
         if rule is not None:
@@ -263,7 +264,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
             else:
                 self._nodes.pop(id(result), None)  # filled anew
         self.failed = None
-        if func._schema.is_mutable and not (len(set(nodes)) == 1 and self.node(args[0]) is nodes[0]):
+        if writes:
             self._wrote(func, results)
         return output
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,6 +94,30 @@ def indexed(call: Call) -> Sequence[Node]:
         return call.lost()
     targets = tuple(place % node.shape[dim] for place in index.tolist())
     return [one_dimension(call, dim, Listed(targets))]
+
+
+@rule("gather")
+def gathered(call: Call) -> Sequence[Node]:
+    """Elements that an index names, of which nothing is known in general.
+
+    Striate's own max-pooling looks winners up where it has padded more than PyTorch can: an index
+    depends on the window that it was chosen from, and names one of its samples.
+    """
+    index = call.follower.node(call.given["index"])
+    if index is None or _caller() != "striate.ops.max_pool.op":
+        return call.lost()
+    return [call.new(Reshaped(index, tuple(call.result.shape)))]
+
+
+def _caller() -> str:
+    """The module whose code called PyTorch."""
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        name: str = frame.f_globals.get("__name__", "")
+        if name.split(".")[0] != "torch" and not name.startswith("striate.geometry."):
+            return name
+    return ""
 
 
 @rule("unfold")

@@ -213,7 +213,7 @@ def _watch(model: nn.Module, follower: Follower) -> dict[str, nn.Module]:
     """Tell ``follower`` when modules start and end; returns the layers by name."""
     layers: dict[str, nn.Module] = {}
     for name, module in model.named_modules():
-        is_layer = _is_layer(module)
+        is_layer = _is_layer(module, is_model=module is model)
         if is_layer and not _within(name, layers):
             layers[name] = module
 
@@ -230,12 +230,14 @@ def _watch(model: nn.Module, follower: Follower) -> dict[str, nn.Module]:
     return layers
 
 
-def _is_layer(module: nn.Module) -> bool:
+def _is_layer(module: nn.Module, is_model: bool) -> bool:
+    """Whether what ``module`` does is told in one row."""
     home = type(module).__module__
     if home.startswith(CONTAINERS):
         return False
-    parts = [m for m in module.children() if not isinstance(m, nn.ParameterList | nn.ParameterDict)]
-    return not parts or home.startswith(("torch.nn.modules", "striate.ops"))
+    if home.startswith(("torch.nn.modules", "striate.ops")):
+        return True
+    return not is_model and all(isinstance(m, nn.ParameterList | nn.ParameterDict) for m in module.children())
 
 
 def _summary(
