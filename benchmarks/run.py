@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("startup", "demo", "jpeg_loading", "lenet_epoch", "kill_resume", "accuracy")
+NAMES = ("startup", "demo", "operators", "jpeg_loading", "lenet_epoch", "kill_resume", "accuracy")
 
 
 def main() -> None:
