@@ -7,6 +7,8 @@ from collections import defaultdict
 
 import pytest
 
+from striate.ops._registry import operator_names
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line for each operator: tests, calls in them, seconds."""
@@ -15,7 +17,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     seconds: dict[str, float] = defaultdict(float)
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         found = re.search(r"tests/contract/.*\[([a-z_]+)[\]:]", report.nodeid)
-        if report.when == "call" and found:
+        if report.when == "call" and found and found[1] in operator_names():
             tests[found[1]] += 1
             calls[found[1]] += dict(report.user_properties).get("calls", 1)
             seconds[found[1]] += report.duration
