@@ -14,6 +14,7 @@ from striate.ops.avg_pool.op import (
     global_avg_pool3d,
 )
 from striate.ops.conv.op import conv1d, conv2d, conv3d
+from striate.ops.conv_pool.op import conv_pool1d, conv_pool2d, conv_pool3d
 from striate.ops.conv_transpose.op import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from striate.ops.flattened_conv.op import flattened_conv2d, flattened_conv3d
 from striate.ops.local_conv.op import local_conv1d, local_conv2d, local_conv3d
@@ -46,6 +47,9 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_pool1d",
+    "conv_pool2d",
+    "conv_pool3d",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",

@@ -14,6 +14,7 @@ from striate.ops.avg_pool.layer import (
     GlobalAvgPool3d,
 )
 from striate.ops.conv.layer import Conv1d, Conv2d, Conv3d, LazyConv1d, LazyConv2d, LazyConv3d, fill_kernel_
+from striate.ops.conv_pool.layer import ConvPool1d, ConvPool2d, ConvPool3d
 from striate.ops.conv_transpose.layer import (
     ConvTranspose1d,
     ConvTranspose2d,
@@ -53,6 +54,9 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvPool1d",
+    "ConvPool2d",
+    "ConvPool3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",

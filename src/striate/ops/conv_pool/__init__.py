@@ -1,0 +1,1 @@
+"""Convolution, bias, activation and pooling in one pass."""
