@@ -95,6 +95,17 @@ def test_missing_kernels_are_told_once(tmp_path: Path):
     assert done.stderr.count("NoKernelsWarning: Striate computes through PyTorch's own operators") == 1
 
 
+@needs_kernels
+def test_kernels_older_than_the_package_are_not_used():
+    code = (
+        "import striate.ops._library as l; l.plain('new_thing(Tensor x) -> Tensor', lambda x: x);"
+        " l.plain('newer_thing(Tensor x) -> Tensor', lambda x: x); print(l.NATIVE.loaded)"
+    )
+    done = python(code)
+    assert done.stdout == "False\n"
+    assert done.stderr.count("_kernels.so lacks new_thing, it is older than the package") == 1
+
+
 @pytest.mark.parametrize(
     "environment, says",
     [

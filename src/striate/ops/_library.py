@@ -87,11 +87,7 @@ def _load() -> Native:
     except OSError as error:
         if forced:
             raise UsageError(f"STRIATE_ISA is {forced!r}, but there are no kernels: {error}") from None
-        why = str(error).splitlines()[0]
-        warnings.warn(
-            f"Striate computes through PyTorch's own operators: {why}", NoKernelsWarning, stacklevel=2
-        )
-        return Native(False, why)
+        return _without(str(error).splitlines()[0])
     native = Native(True, f"loaded from {KERNELS.name}", forced)
     if forced and forced not in native.instruction_sets:
         raise UsageError(
@@ -103,7 +99,19 @@ def _load() -> Native:
     return native
 
 
+def _without(why: str) -> Native:
+    warnings.warn(f"Striate computes through PyTorch's own operators: {why}", NoKernelsWarning, stacklevel=3)
+    return Native(False, why)
+
+
 NATIVE = _load()
+
+
+def _check_built(name: str) -> None:
+    """A library older than the package lacks kernels; then none is used."""
+    global NATIVE  # noqa: PLW0603
+    if NATIVE.loaded and not torch._C._dispatch_has_kernel_for_dispatch_key(f"striate::{name}", "CPU"):
+        NATIVE = _without(f"{KERNELS.name} lacks {name}, it is older than the package: install Striate again")
 
 
 @contextmanager
@@ -206,6 +214,7 @@ def differentiable(
     """
     name = schema.partition("(")[0]
     LIBRARY.define(schema)
+    _check_built(name)
     LIBRARY.define(schema.replace("(", ".raw(", 1))
     packet = getattr(torch.ops.striate, name)
     compiled, raw = packet.default, packet.raw
@@ -234,7 +243,9 @@ def differentiable(
 
 def plain(schema: str, fake: Callable[..., Any]) -> Callable[..., Any]:
     """Define ``striate::name`` without a gradient of its own, such as the gradient of another operator."""
+    name = schema.partition("(")[0]
     LIBRARY.define(schema)
-    overload = getattr(torch.ops.striate, schema.partition("(")[0]).default
+    _check_built(name)
+    overload = getattr(torch.ops.striate, name).default
     torch.library.register_fake(overload, fake, lib=LIBRARY)
     return overload  # type: ignore[no-any-return]
