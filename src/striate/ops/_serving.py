@@ -1,0 +1,67 @@
+"""Who computes an operator's calls on this machine, found by watching real calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from striate.ops._library import NATIVE
+from striate.ops._registry import operators
+from striate.ops._spec import Call, OpSpec
+
+
+@dataclass(frozen=True)
+class Served:
+    """One call and who computes it.
+
+    Attributes:
+        operator: the operator's name.
+        case: the call's name.
+        by: names of the kernels in the order in which they ran; none for PyTorch's operators.
+        why: why no kernel served it, as far as the operator says.
+    """
+
+    operator: str
+    case: str
+    by: tuple[str, ...]
+    why: str
+
+
+class _Watch(TorchDispatchMode):
+    """Notes which of Striate's kernels are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels: dict[str, None] = {}
+
+    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if operator.namespace == "striate":
+            self.kernels[operator.overloadpacket.__name__] = None
+        return operator(*args, **(kwargs or {}))
+
+
+def served() -> Iterator[Served]:
+    """For the benchmark cases of every operator, in float32 on one picture: who computes them."""
+    for spec in operators().values():
+        for call in spec.benchmarks:
+            yield _ask(spec, call)
+
+
+def _ask(spec: OpSpec, call: Call) -> Served:
+    shape = call.tensors["input"]
+    if isinstance(shape, tuple) and len(shape) > 3:
+        call = replace(call, tensors={**call.tensors, "input": (1, *shape[1:])})
+    tensors = spec.tensors(call, torch.float32)
+    with _Watch() as watch, torch.no_grad():
+        spec.functions[call.function](**tensors, **call.options)
+    why = ""
+    if not watch.kernels:
+        why = NATIVE.why if not NATIVE.loaded else ""
+        why = why or (
+            spec.kernel_obstacle(call, tensors) if spec.kernel_obstacle else "there is no kernel for it"
+        )
+    return Served(spec.name, str(call), tuple(watch.kernels), why)
