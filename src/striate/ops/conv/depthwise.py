@@ -47,6 +47,7 @@ def depthwise_conv(
 ) -> Tensor:
     """``conv`` of a batch with ``groups = C_in = C_out``, padded with zeros by ``(before, after)`` pairs."""
     ends = [end for pair in pairs for end in pair]
+    bias = bias if bias is None else bias.contiguous()
     return convolve(dense(input), weight.contiguous(), bias, stride, ends, dilation)  # type: ignore[no-any-return]
 
 

@@ -177,7 +177,7 @@ def _conv(
             and is_ordinary(stride)
             and is_ordinary(dilation)
             and are_plain(input, weight, bias)
-            and not overhangs(input.shape, weight.shape[2:], padding, dilation)
+            and not overhangs(input, weight, padding, dilation)
         ):
             return PYTORCHS[rank](input, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
         if not are_plain(input, weight, bias):
@@ -190,7 +190,7 @@ def _conv(
         if padding_mode == "zeros":
             # What both ends have is cheaper inside the convolution: nothing is copied for it.
             shared = tuple([min(pair) for pair in pairs])
-            if overhangs(input.shape[-rank:], weight.shape[2:], shared, dilations):
+            if overhangs(input, weight, shared, dilations):
                 shared = (0,) * rank
                 weight, pairs = _without_dead_taps(input, weight, strides, pairs, dilations)
             else:
@@ -224,19 +224,25 @@ def is_ordinary(value: Whole | Pads) -> bool:
     return True
 
 
-def overhangs(sizes: Sequence[int], kernel: Sequence[int], padding: Any, dilation: Any) -> bool:
-    """Whether a window that starts in the padding of a dimension can reach its other end.
+def overhangs(input: Tensor, weight: Tensor, padding: Any, dilation: Any) -> bool:
+    """Whether a window that starts in the padding of a dimension can reach its other end, in oneDNN's dtypes.
 
     There oneDNN's weight gradients (PyTorch 2.13; bfloat16 in channels-last, in three dimensions
     float32 too) read and write memory that is not theirs: wrong numbers, NaN, a crash. Padded
     beforehand, the same call is right.
     """
-    if padding in (0, "valid"):
+    if padding in (0, "valid") or not is_onednns(input):
         return False
-    for axis in range(-len(kernel), 0):
+    sizes, kernel = input.shape, weight.shape
+    for axis in range(2 - weight.dim(), 0):
         if sizes[axis] < extent(kernel[axis], at(dilation, axis)) + at(padding, axis):
             return True
     return False
+
+
+def is_onednns(tensor: Tensor) -> bool:
+    """Whether PyTorch may give ``tensor`` to oneDNN, which has no double precision."""
+    return tensor.is_cpu and tensor.dtype not in (torch.float64, torch.complex128)
 
 
 def at(value: Any, axis: int) -> Any:

@@ -29,6 +29,7 @@ def depthwise_conv_transpose(
             input.shape[2:], stride, padding, dilation, weight.shape[2:], output_padding, strict=True
         )
     ]
+    bias = bias if bias is None else bias.contiguous()
     return _kernel(dense(input), weight.contiguous(), bias, stride, ends, dilation, size)  # type: ignore[no-any-return]
 
 

@@ -22,7 +22,7 @@ from striate.ops._checks import (
     per_dimension,
 )
 from striate.ops.conv.depthwise import LAST, depthwise_obstacle, is_last
-from striate.ops.conv.op import are_plain, at, check_not_empty, is_ordinary
+from striate.ops.conv.op import are_plain, at, check_not_empty, is_onednns, is_ordinary
 from striate.ops.conv_transpose.depthwise import depthwise_conv_transpose
 
 PYTORCHS: dict[int, Any] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -240,7 +240,7 @@ def _overhang(rank: int, input: Tensor, stride: Whole, padding: Whole, extras: W
     The gradient of a transposed convolution is a convolution of its result. That has
     ``(n − 1)s − 2p + extent + extra`` samples, fewer than ``extent + p`` if ``(n − 1)s + extra < 3p``.
     """
-    if padding == 0:
+    if padding == 0 or not is_onednns(input):
         return ()
     sizes = input.shape
     for axis in range(-rank, 0):
