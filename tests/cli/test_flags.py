@@ -40,7 +40,7 @@ def test_help_text_is_the_description(verb: str, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    "verb", [(), ("train",), ("compare",), ("evaluate",), ("predict",), ("data", "inspect")]
+    "verb", [(), ("train",), ("compare",), ("evaluate",), ("predict",), ("describe",), ("data", "inspect")]
 )
 def test_help_fits_80_columns_and_gives_examples(
     verb: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

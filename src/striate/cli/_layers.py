@@ -63,7 +63,7 @@ def notes(trace: Trace) -> list[str]:
         lines.append(f"Layers that did not run: {names}")
     fields = [row.receptive_field for row in trace.layers]
     if any(field is not None and not field.is_closed for field in fields):
-        lines.append("~ of the middle position on this picture: it differs from position to position")
+        lines.append("~ of the element in the middle, on this picture: it differs from place to place")
     reasons = dict.fromkeys(row.unknown for row in trace.layers if row.unknown)
     lines += [f"? receptive field unknown after {reason}" for reason in reasons]
     return lines

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from striate.geometry._results import empty, known_result
 from striate.geometry.along import SAME, One
 from striate.geometry.graph import Link, Node, picture
 
@@ -18,21 +19,6 @@ Shape = tuple[int, ...]
 Settings = Mapping[str, Any]
 
 aten = torch.ops.aten
-
-# An ordinary elementwise operator: the meta kernel would say no more than that sizes stay.
-KEEPS_SHAPE = {
-    aten.relu.default,
-    aten.gelu.default,
-    aten.silu.default,
-    aten.sigmoid.default,
-    aten.tanh.default,
-    aten.hardswish.default,
-    aten.hardsigmoid.default,
-    aten.leaky_relu.default,
-    aten.elu.default,
-    aten.dropout.default,
-}
-
 
 MOVES = {aten.to, aten._to_copy}
 
@@ -283,9 +269,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         moves = func.overloadpacket in MOVES and "meta" in kinds
         if moves or ("meta" in kinds and len(kinds) > 1):  # attributes and constants that lie elsewhere
             args, kwargs = _on_meta(args), _on_meta(kwargs)
-        if func in KEEPS_SHAPE or (func is aten.batch_norm.default and _fits(*args[:6])):
-            return torch.empty_like(args[0])
-        return func(*args, **kwargs)
+        known = known_result(func, args) if "meta" in kinds else None
+        return func(*args, **kwargs) if known is None else known
 
     def _wrote(self, func: Any, results: Sequence[Tensor]) -> None:
         """Other tensors that share memory with what was written into are no longer known."""
@@ -295,11 +280,6 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
                 if other is not result:
                     self._nodes[id(other)] = (other, self.lost(other.shape, plain_name(func)))
             self._written[storage] = plain_name(func)
-
-
-def _fits(x: Tensor, weight: object, bias: object, mean: Tensor | None, var: object, training: bool) -> bool:
-    """Whether batch normalisation with kept statistics takes ``x``."""
-    return mean is not None and not training and x.dim() > 1 and x.shape[1] == mean.shape[0]
 
 
 def tensors(value: object) -> Iterator[Tensor]:
@@ -334,7 +314,7 @@ def _broadcast(shape: Shape, result: Shape) -> list[Any]:
 
 def _on_meta(value: Any) -> Any:
     if isinstance(value, Tensor):
-        return torch.empty_like(value, device="meta") if value.device.type != "meta" else value
+        return empty(value) if value.device.type != "meta" else value
     if isinstance(value, Mapping):
         return {key: _on_meta(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

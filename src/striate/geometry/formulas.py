@@ -95,7 +95,7 @@ def _field(row: Row) -> Iterator[str]:
     names = AXES[len(field.size)]
     if not field.is_closed:
         told = ", ".join(f"{axis} {size}" for axis, size in zip(names, field.size, strict=True))
-        yield f"receptive field of the middle position, on this picture: {told}"
+        yield f"receptive field of the element in the middle, on this picture: {told}"
         return
     for place, (axis, size, stride, centre) in enumerate(
         zip(names, field.size, field.stride, field.centre, strict=True)
@@ -129,5 +129,5 @@ def number(value: Fraction | int | None) -> str:
     if value is None:
         return "–"
     fraction = Fraction(value)
-    exact = f"{float(fraction):g}"
-    return exact if Fraction(exact) == fraction else str(fraction)
+    decimal = str(fraction.numerator) if fraction.denominator == 1 else f"{float(fraction):g}"
+    return decimal if Fraction(decimal) == fraction else str(fraction)

@@ -20,7 +20,7 @@ class ReceptiveField:
 
     Size, stride and centre are those on a picture without borders, as they are usually given, and
     united over channels. Where there is no such closed form (``is_closed`` is false: after
-    attention, say), they are those of the middle position on this very picture. What any position
+    attention, say), they are those of the element in the middle on this very picture. What any position
     really sees, borders and gaps included, say :meth:`seen_by` and :meth:`pixels`.
     """
 
@@ -109,4 +109,4 @@ class ReceptiveField:
         shape = self._node.shape[1:]
         if len(shape) == self._rank + 1:
             return self.seen_by(None, *(size // 2 for size in shape[1:]))
-        return self.seen_by(*(size // 2 for size in shape[:-1]), None)
+        return self.seen_by(*(size // 2 for size in shape))

@@ -21,6 +21,7 @@ from torch.nn.parameter import is_lazy
 from striate.errors import ArgumentError
 from striate.geometry._failures import explain, is_about_values
 from striate.geometry._follow import Follower, Settings, Step, tensors
+from striate.geometry._results import empty
 from striate.geometry.cost import BYTES
 from striate.geometry.graph import Node
 from striate.geometry.seen import ReceptiveField
@@ -198,11 +199,10 @@ def _on_meta(model: nn.Module) -> nn.Module:
     memo: dict[int, Any] = {}
     for parameter in model.parameters():
         if not is_lazy(parameter):
-            empty = torch.empty_like(parameter, device="meta", requires_grad=False)
-            memo[id(parameter)] = nn.Parameter(empty, requires_grad=False)
+            memo[id(parameter)] = nn.Parameter(empty(parameter), requires_grad=False)
     for buffer in model.buffers():
         if buffer.is_floating_point() and not is_lazy(buffer):
-            memo[id(buffer)] = torch.empty_like(buffer, device="meta")
+            memo[id(buffer)] = empty(buffer)
     try:
         return copy.deepcopy(model, memo).eval()
     except Exception as error:
