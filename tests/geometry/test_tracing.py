@@ -51,8 +51,10 @@ class TestRows:
         dense = {"fc1": nn.Linear(400, 120), "fc2": nn.Linear(120, 84), "fc3": nn.Linear(84, 10)}
         traced = trace(Model(forward, **layers, **dense), (1, 32, 32))
         assert sizes(traced) == [
-            ("conv1", (6, 14, 14)),  # convolution and pooling are one layer
-            ("conv2", (16, 5, 5)),
+            ("conv1", (6, 28, 28)),
+            ("max_pool2d", (6, 14, 14)),
+            ("conv2", (16, 10, 10)),
+            ("max_pool2d#2", (16, 5, 5)),
             ("flatten", (400,)),
             ("fc1", (120,)),
             ("fc2", (84,)),
@@ -62,7 +64,7 @@ class TestRows:
         assert (traced.parameters, traced.output) == (61_706, (10,))
         assert traced["conv2"].macs == 2_400 * 100
         assert traced.macs == 150 * 784 + 240_000 + 400 * 120 + 120 * 84 + 84 * 10
-        assert fields(traced) == [(n, n) for n in (6, 16, 16, 32, 32, 32)]
+        assert fields(traced) == [(n, n) for n in (5, 6, 14, 16, 16, 32, 32, 32)]
         assert traced.memory("bfloat16", batch=3) == 2 * 3 * sum(prod(shape) for _, shape in sizes(traced))
 
     def test_striates_own_lenet_counts_the_same(self):

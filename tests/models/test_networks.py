@@ -66,13 +66,31 @@ def test_lenet_has_the_lectures_numbers():
     assert LeNet(1, (32, 32), 10, bias=False).conv1.bias is None
 
 
-def test_relu_after_the_pooling_is_relu_before_it():
+def test_lenet_is_convolution_relu_and_pooling_twice_then_three_linear_layers():
     network = LeNet(1, (28, 28), 10)
     x = torch.randn(4, 1, 28, 28)
-    y = nn.functional.max_pool2d(nn.functional.relu(network.conv1(x)), 2)
-    y = nn.functional.max_pool2d(nn.functional.relu(network.conv2(y)), 2).flatten(1)
-    y = network.fc3(nn.functional.relu(network.fc2(nn.functional.relu(network.fc1(y)))))
-    torch.testing.assert_close(network(x), y, atol=0, rtol=0)
+    y = x
+    for layer in (network.conv1, network.conv2):
+        y = nn.functional.conv2d(y, layer.weight, layer.bias)
+        y = nn.functional.max_pool2d(nn.functional.relu(y), 2)
+    y = network.fc2(nn.functional.relu(network.fc1(y.flatten(1))))
+    torch.testing.assert_close(network(x), network.fc3(nn.functional.relu(y)), atol=1e-6, rtol=1e-5)
+
+
+def test_lenet_starts_with_the_weights_of_torch():
+    torch.manual_seed(4)
+    started = LeNet(3, (32, 32), 10).state_dict()
+    torch.manual_seed(4)
+    layers = [
+        nn.Conv2d(3, 6, 5),
+        nn.Conv2d(6, 16, 5),
+        nn.Linear(400, 120),
+        nn.Linear(120, 84),
+        nn.Linear(84, 10),
+    ]
+    for name, layer in zip(("conv1", "conv2", "fc1", "fc2", "fc3"), layers, strict=True):
+        assert torch.equal(started[f"{name}.weight"], layer.weight)
+        assert torch.equal(started[f"{name}.bias"], layer.bias)
 
 
 def test_the_width_follows_pictures_and_budget():

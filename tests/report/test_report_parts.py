@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from report_helpers import comparison, digits, guesses, invented, row
-from torch import nn
 
 from striate.data.findings import Findings
 from striate.data.pictures import Dataset, Preprocessing
@@ -232,7 +231,7 @@ def test_kernels_are_pictures_of_the_weights(tmp_path: Path, shape: tuple[int, i
     picture = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     (layer,), failures = first_layers([result], tmp_path, picture)
     assert failures == [] and layer.convolution and layer.total == len(layer.units) == 6
-    weights = next(m for m in learner.network.modules() if isinstance(m, nn.Conv2d)).weight.detach().numpy()
+    weights = learner.network.conv1.weight.detach().numpy()
     for unit in layer.units:
         kernel = weights[unit.number - 1]
         seen = decoded(unit.weights).astype(int)

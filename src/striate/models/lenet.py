@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from striate.models.recipe import Recipe
+from striate.nn import ConvPool2d
 
 RECIPE = Recipe(
     optimizer="adamw",
@@ -28,8 +29,8 @@ SMALLEST = 28  # smaller pictures are enlarged: two unpadded 5×5 convolutions n
 class LeNet(nn.Module):
     """conv 5×5 (6) → pool 2 → conv 5×5 (16) → pool 2 → linear 120 → 84 → classes.
 
-    ReLU follows every layer but the last. It is applied after the pooling, which gives the same
-    result (the maximum and ReLU commute) on a quarter of the numbers.
+    ReLU follows every layer but the last. Each round of convolution and pooling is one operator,
+    which never stores the map between the two.
 
     Args:
         in_channels: channels of a picture.
@@ -51,8 +52,8 @@ class LeNet(nn.Module):
         super().__init__()
         height, width = (max(side, SMALLEST) for side in image_size)
         self.enlarged = (height, width) if (height, width) != tuple(image_size) else None
-        self.conv1 = nn.Conv2d(in_channels, 6, 5, bias=bias)
-        self.conv2 = nn.Conv2d(6, 16, 5, bias=bias)
+        self.conv1 = ConvPool2d(in_channels, 6, 5, bias=bias)
+        self.conv2 = ConvPool2d(6, 16, 5, bias=bias)
         features = 16 * ((height - 4) // 2 - 4) // 2 * (((width - 4) // 2 - 4) // 2)
         self.fc1 = nn.Linear(features, 120)
         self.fc2 = nn.Linear(120, 84)
@@ -62,8 +63,7 @@ class LeNet(nn.Module):
         """Logits ``(N, num_classes)`` of pictures ``(N, in_channels, H, W)``."""
         if self.enlarged:
             x = F.interpolate(x, self.enlarged, mode="bilinear", align_corners=False)
-        x = F.relu(F.max_pool2d(self.conv1(x), 2))
-        x = F.relu(F.max_pool2d(self.conv2(x), 2))
+        x = self.conv2(self.conv1(x))
         x = F.relu(self.fc1(x.flatten(1)))
         logits: torch.Tensor = self.fc3(F.relu(self.fc2(x)))
         return logits

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 from striate.errors import StriateError
+from striate.nn import ConvPool2d
 from striate.report.pictures import encode
 from striate.train.run_folder import load_model
 from striate.verdict.results import LearnerResult
@@ -107,15 +108,19 @@ def _first_layer(learner: Learner, slot: int, picture: torch.Tensor) -> FirstLay
     return None
 
 
-def _first_convolution(network: nn.Module, batch: torch.Tensor) -> tuple[nn.Conv2d | None, torch.Tensor]:
+def _first_convolution(
+    network: nn.Module, batch: torch.Tensor
+) -> tuple[nn.Conv2d | ConvPool2d | None, torch.Tensor]:
     """The convolution that a forward pass meets first, and what it gave: ``(K, H, W)``."""
-    met: list[tuple[nn.Conv2d, torch.Tensor]] = []
+    met: list[tuple[nn.Conv2d | ConvPool2d, torch.Tensor]] = []
 
-    def note(module: nn.Module, _: object, output: torch.Tensor) -> None:
-        assert isinstance(module, nn.Conv2d)
-        met.append((module, output[0]))
+    def note(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        if isinstance(module, ConvPool2d):
+            met.append((module, module.convolve(*inputs)[0]))
+        elif isinstance(module, nn.Conv2d):
+            met.append((module, output[0]))
 
-    hooks = [m.register_forward_hook(note) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    hooks = [m.register_forward_hook(note) for m in network.modules()]
     try:
         network.eval()
         with torch.no_grad():
@@ -126,7 +131,7 @@ def _first_convolution(network: nn.Module, batch: torch.Tensor) -> tuple[nn.Conv
     return met[0] if met else (None, torch.empty(0))
 
 
-def _convolution(name: str, slot: int, conv: nn.Conv2d, answer: torch.Tensor) -> FirstLayer:
+def _convolution(name: str, slot: int, conv: nn.Conv2d | ConvPool2d, answer: torch.Tensor) -> FirstLayer:
     weights = conv.weight.detach().float().cpu().numpy()
     answers = answer.float().cpu().numpy()
     answers = answers - np.median(answers, axis=(1, 2), keepdims=True)  # what flat ground gives says nothing

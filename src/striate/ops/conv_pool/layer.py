@@ -11,7 +11,7 @@ from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
 from striate.ops._checks import per_dimension
 from striate.ops._layer import WindowLayer, parameter
-from striate.ops.conv_pool.op import ACTIVATIONS, POOLS, conv_pool1d, conv_pool2d, conv_pool3d
+from striate.ops.conv_pool.op import ACTIVATIONS, CONVOLUTIONS, POOLS, conv_pool1d, conv_pool2d, conv_pool3d
 
 FUNCTIONS = {1: conv_pool1d, 2: conv_pool2d, 3: conv_pool3d}
 
@@ -79,6 +79,12 @@ class _ConvPool(WindowLayer):
             self.pool,
             self.pool_size,
             self.pool_stride,
+        )
+
+    def convolve(self, input: Tensor) -> Tensor:
+        """What the convolution alone answers, before activation and pooling: for looking at."""
+        return CONVOLUTIONS[self.rank](
+            input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
         )
 
     def extra_repr(self) -> str:
