@@ -197,15 +197,20 @@ def find_unlisted(trees: dict[Path, ast.Module]) -> Iterator[Breach]:
         if {entry.rsplit(".", 1)[1] for entry in listed} != set(names):
             yield path, 1, "__all__ does not list what is imported"
         defined = {
-            f"{_module_name(module)}.{node.name}": (module, node.lineno)
+            f"{_module_name(module)}.{node.name}": (module, node)
             for module, tree in trees.items()
             if module.parent.parent == OPERATORS
             for node in _public_definitions(tree.body)
-            if isinstance(node, kind)
         }
-        wanted = {entry for entry, (module, _) in defined.items() if module.stem == stem}
+        # What initialises a layer stands beside it and may be listed; every layer is.
+        wanted = {
+            entry
+            for entry, (module, node) in defined.items()
+            if module.stem == stem and isinstance(node, kind)
+        }
         for entry in wanted - listed:
-            yield *defined[entry], f"{entry.rsplit('.', 1)[1]} is public but not in striate.{name}"
+            module, node = defined[entry]
+            yield module, node.lineno, f"{entry.rsplit('.', 1)[1]} is public but not in striate.{name}"
         for entry in listed - defined.keys():
             yield path, 1, f"{entry} is not public in an operator's folder"
 

@@ -244,6 +244,19 @@ def check_groups(operator: str, weight: str, in_channels: int, shape: Sequence[i
         )
 
 
+def check_not_empty(operator: str, input: Tensor, rank: int, channels: Sequence[int]) -> None:
+    """Only the batch may be of no size: neither the picture nor ``channels`` of the weight."""
+    if min(input.shape[-rank:]) < 1:
+        raise ArgumentError(
+            f"{operator}: input came with shape {tuple(input.shape)}; wanted a sample at least along "
+            f"{' and '.join(AXES[rank])}"
+        )
+    if min(channels) < 1:
+        raise ArgumentError(
+            f"{operator}: weight came with {min(channels)} channels; wanted at least one, in and out"
+        )
+
+
 def check_addressable(operator: str, shape: Sequence[int], dtype: torch.dtype) -> None:
     """A result of ``shape`` has fewer than 2⁶³ bytes, which is what PyTorch can count."""
     if torch.compiler.is_compiling():

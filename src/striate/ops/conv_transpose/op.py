@@ -17,12 +17,13 @@ from striate.ops._checks import (
     check_addressable,
     check_alike,
     check_bias,
+    check_not_empty,
     check_rank,
     check_weight,
     per_dimension,
 )
 from striate.ops.conv.depthwise import LAST, depthwise_obstacle, is_last
-from striate.ops.conv.op import are_plain, at, check_not_empty, is_onednns, is_ordinary
+from striate.ops.conv.faults import are_plain, at, is_onednns, is_ordinary
 from striate.ops.conv_transpose.depthwise import depthwise_conv_transpose
 
 PYTORCHS: dict[int, Any] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
