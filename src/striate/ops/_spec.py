@@ -144,6 +144,10 @@ class OpSpec:
         sums_by_threads: tensor arguments whose gradient, below float64, comes from a routine of
             PyTorch's that adds in an order that depends on the number of threads (oneDNN's weight
             gradients); everything else gives the same bits with 1 and 2 threads.
+            ``"result"`` among them: the results too, as PyTorch convolves a few pictures with 1×1
+            kernels by one routine on one thread and by another on two.
+        double_sums_by_threads: those of them of which the same is true in float64: the gradients of
+            1×1 kernels, which PyTorch leaves to MKL's matrix product.
     """
 
     name: str
@@ -165,6 +169,7 @@ class OpSpec:
     kernel_obstacle: Callable[[Call, Mapping[str, Any]], str] | None = None
     layer_samples: Sequence[LayerSample] = ()
     sums_by_threads: Sequence[str] = ()
+    double_sums_by_threads: Sequence[str] = ()
 
     def tensors(
         self, call: Call, dtype: torch.dtype = torch.float64, device: str = "cpu", seed: int = 0

@@ -190,4 +190,6 @@ SPEC = OpSpec(
             "FlattenedConv3d", {"in_channels": 2, "out_channels": 3, "kernel_size": 2}, (2, 2, 3, 4, 5)
         ),
     ],
+    sums_by_threads=("result", *(f"{step}_{kind}" for step in STEPS for kind in ("weight", "bias"))),
+    double_sums_by_threads=("channel_weight",),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 
 import torch
 from torch import Tensor
@@ -31,20 +32,16 @@ def local_conv(
     )
     padded = F.pad(input, [end for pair in reversed(pairs) for end in pair])
 
-    kernels = weight.flatten(2 + rank)
-    inputs_of_group = input.shape[1] // groups
-    outputs_of_group = weight.shape[0] // groups
-    channels = []
-    for channel in range(weight.shape[0]):
-        first = channel // outputs_of_group * inputs_of_group
-        values = []
-        for place, position in enumerate(product(*map(range, output))):
-            taps = [
-                slice(p * s, p * s + d * (k - 1) + 1, d)
-                for p, s, k, d in zip(position, strides, kernel, dilations, strict=True)
-            ]
-            window = padded[:, first : first + inputs_of_group, *taps]
-            value = (window * kernels[channel, ..., place]).flatten(1).sum(1)
-            values.append(value if bias is None else value + bias.flatten(1)[channel, place])
-        channels.append(torch.stack(values, 1).view(-1, *output))
-    return torch.stack(channels, 1)
+    # (N, group, C_in of the group, …), and of each place (group, C_out of the group, C_in of the group, …)
+    padded = padded.reshape(padded.shape[0], groups, weight.shape[1], *padded.shape[2:])
+    kernels = weight.reshape(groups, -1, *weight.shape[1 : 2 + rank], prod(output)).unbind(-1)
+    values = []
+    for position, own in zip(product(*map(range, output)), kernels, strict=True):
+        taps = [
+            slice(p * s, p * s + d * (k - 1) + 1, d)
+            for p, s, k, d in zip(position, strides, kernel, dilations, strict=True)
+        ]
+        window = padded[:, :, :, *taps]
+        values.append((window.unsqueeze(2) * own).flatten(3).sum(3).flatten(1))
+    result = torch.stack(values, 2).reshape(len(input), len(weight), *output)
+    return result if bias is None else result + bias

@@ -182,4 +182,6 @@ SPEC = OpSpec(
             factory="spatial_cross_channel",
         ),
     ],
+    sums_by_threads=("result", "weights", "biases"),
+    double_sums_by_threads=("weights",),
 )

@@ -212,4 +212,6 @@ SPEC = OpSpec(
             "SeparableConv3d", {"in_channels": 2, "out_channels": 3, "kernel_size": 2}, (2, 2, 3, 4, 5)
         ),
     ],
+    sums_by_threads=("result", "depthwise_weight", "pointwise_weight", "bias"),
+    double_sums_by_threads=("pointwise_weight",),
 )

@@ -212,4 +212,5 @@ SPEC = OpSpec(
             (2, 2, 3, 4, 5),
         ),
     ],
+    sums_by_threads=("depth_weight", "vertical_weight", "horizontal_weight", "bias"),
 )
