@@ -117,7 +117,6 @@ class TestCompare:
         told = striate("predict", "both", Path("both"))
         assert told.code == 2 and "this is a comparison" in told.err
 
-
     def test_nobody_judged_is_a_failure_that_still_reports(self, striate: Striate):
         done = striate("compare", "digits", "--models", "sift", "--quiet", "--out", "none")
         assert done.code == 1
