@@ -209,6 +209,22 @@ class TestFields:
         with pytest.raises(ArgumentError, match="an index for each"):
             field.seen_by(0)
 
+    def test_an_index_that_the_model_makes(self):
+        def every_third(self: nn.Module, x: Tensor) -> Tensor:
+            index = torch.arange(x.shape[2], device=x.device)
+            index = index[: int(index.max().item()) + 1 : 3].flip(0)
+            return x.index_select(2, index)[:, :, :, torch.tensor([4, 1])]
+
+        field = trace(Model(every_third), (3, 9, 9)).receptive_field
+        assert field is not None
+        assert [field.seen_by(i, j) for i, j in ((0, 0), (2, 1))] == [((6, 6), (4, 4)), ((0, 0), (1, 1))]
+
+    def test_random_numbers_are_not_drawn(self):
+        torch.manual_seed(0)
+        before = torch.get_rng_state()
+        trace(Model(lambda self, x: x + torch.rand(9, device=x.device)), (3, 9, 9))
+        assert torch.equal(torch.get_rng_state(), before)
+
     def test_in_place_writing(self):
         def write(self: nn.Module, x: Tensor) -> Tensor:
             y = self.conv(x)

@@ -21,6 +21,7 @@ Settings = Mapping[str, Any]
 aten = torch.ops.aten
 
 MOVES = {aten.to, aten._to_copy}
+MOST_VALUES = 1 << 20
 
 
 @dataclass
@@ -118,6 +119,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         self._shared: dict[int, list[Tensor]] = {}  # by storage
         self._written: dict[int, str] = {}  # storages that were written into by parts
         self._made: dict[int, Tensor] = {}  # out of nothing, during the forward pass
+        self._values: dict[int, tuple[Tensor, Tensor]] = {}  # of tensors that are not computed from weights
         self._count = 0
 
     def begin(self, tensor: Tensor) -> None:
@@ -205,10 +207,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         came = list(tensors((args, kwargs)))
         nodes = [node for tensor in came if (node := self.node(tensor))]
         if not nodes:
-            output = self._run(func, args, kwargs, came)
-            if all(id(tensor) in self._made for tensor in came) or func is aten.lift_fresh.default:
-                self._made.update((id(tensor), tensor) for tensor in tensors(output))
-            return output
+            return self._aside(func, args, kwargs, came)
         if self.frames and self.frames[-1].is_layer:
             return self._follow(func, args, kwargs, came, nodes)
         kind = plain_name(func)
@@ -220,6 +219,39 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         if frame.shown:
             self._finish(frame, (args, kwargs), output)
         return output
+
+    def _aside(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any], came: list[Tensor]) -> Any:
+        """An operator on what does not depend on the picture: its values may matter, as those of an index."""
+        if func is aten._local_scalar_dense.default and (value := self.value(came[0])) is not None:
+            return value.item()
+        output = self._run(func, args, kwargs, came)
+        results = list(tensors(output))
+        if all(id(tensor) in self._made for tensor in came) or func is aten.lift_fresh.default:
+            self._made.update((id(tensor), tensor) for tensor in results)
+        on_meta = [tensor for tensor in results if tensor.is_meta]
+        known = all(self.value(tensor) is not None for tensor in came)
+        known = known and torch.Tag.nondeterministic_seeded not in func.tags
+        if on_meta and known and sum(tensor.numel() for tensor in results) <= MOST_VALUES:
+            real = func(*self._real(args), **self._real(kwargs))
+            for tensor, value in zip(results, tensors(real), strict=True):
+                self._values[id(tensor)] = (tensor, value)
+        return output
+
+    def value(self, tensor: Tensor) -> Tensor | None:
+        """A tensor with the values of ``tensor``, if they are known: not those of weights, nor of the picture."""
+        if not tensor.is_meta:
+            return None if self.node(tensor) else tensor
+        return self._values.get(id(tensor), (None, None))[1]
+
+    def _real(self, given: Any) -> Any:
+        """Arguments with their values, on the CPU."""
+        if isinstance(given, Tensor):
+            return self.value(given)
+        if isinstance(given, Mapping):
+            return {key: self._real(part) for key, part in given.items()}
+        if isinstance(given, list | tuple):
+            return type(given)(self._real(part) for part in given)
+        return torch.device("cpu") if isinstance(given, torch.device) else given
 
     def _follow(
         self, func: Any, args: Sequence[Any], kwargs: dict[str, Any], came: list[Tensor], nodes: list[Node]

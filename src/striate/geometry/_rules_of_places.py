@@ -78,21 +78,22 @@ def flipped(call: Call) -> Sequence[Node]:
 @rule("index_select")
 def looked_up(call: Call) -> Sequence[Node]:
     """Listed elements of one dimension."""
-    index = call.given["index"]
-    if index.device.type == "meta" or call.follower.node(index):
+    index = call.follower.value(call.given["index"])
+    if index is None:
         return call.lost()
     return [one_dimension(call, call.given["dim"], Listed(tuple(index.tolist())))]
 
 
 @rule("index")
 def indexed(call: Call) -> Sequence[Node]:
-    """As ``looked_up``, if one dimension is listed by one list."""
+    """As :func:`looked_up`, if one dimension is listed by one list."""
     node = call.node()
     given = [(dim, index) for dim, index in enumerate(call.given["indices"]) if index is not None]
     (dim, index), *more = given
-    if more or index.dim() != 1 or index.device.type == "meta" or index.dtype != torch.int64:
+    values = call.follower.value(index)
+    if more or index.dim() != 1 or index.dtype != torch.int64 or values is None:
         return call.lost()
-    targets = tuple(place % node.shape[dim] for place in index.tolist())
+    targets = tuple(place % node.shape[dim] for place in values.tolist())
     return [one_dimension(call, dim, Listed(targets))]
 
 
