@@ -20,6 +20,9 @@ class Augmentation:
     flip: bool = False
 
 
+NONE = Augmentation()
+
+
 class Feed:
     """Serves uint8 batches of a training set from wherever it lives (memory, device, memory map).
 
@@ -66,11 +69,13 @@ class Feed:
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Augmented uint8 pictures ``(B, C, H, W)`` and int64 labels ``(B,)`` of a step."""
         index = self.indices(step).to(self.pictures.pixels.device)
-        pixels = self.pictures.pixels[index].to(self.device, non_blocking=True)
-        labels = self.pictures.labels[index].to(self.device, non_blocking=True)
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, "augment", step))
-        pixels = random_crop(pixels, self.augmentation.crop_padding, generator)
-        if self.augmentation.flip:
-            pixels = random_flip(pixels, generator)
-        pixels = cutout(pixels, self.augmentation.cutout, 0, generator)
+        # index_select copies whole pictures, where [index] copies pixel by pixel
+        pixels = self.pictures.pixels.index_select(0, index).to(self.device, non_blocking=True)
+        labels = self.pictures.labels.index_select(0, index).to(self.device, non_blocking=True)
+        if self.augmentation != NONE:
+            generator = torch.Generator().manual_seed(derive_seed(self.seed, "augment", step))
+            pixels = random_crop(pixels, self.augmentation.crop_padding, generator)
+            if self.augmentation.flip:
+                pixels = random_flip(pixels, generator)
+            pixels = cutout(pixels, self.augmentation.cutout, 0, generator)
         return permute_pixels(pixels, self.permutation), labels

@@ -121,8 +121,7 @@ class NetworkLearner(Learner):
         self.num_classes = num_classes
         self.options = options or {}
         self.title, self.kind, _, self.recipe = _describe(name)
-        self.mean = torch.zeros(shape[0])
-        self.std = torch.ones(shape[0])
+        self._set_statistics(torch.zeros(shape[0]), torch.ones(shape[0]))
         self.network = self._build(seed)
 
     def fit(
@@ -138,7 +137,7 @@ class NetworkLearner(Learner):
     ) -> FitReport:
         """See :meth:`Learner.fit`."""
         settings = resolve(config, self.recipe, len(train), min(self.shape[1:]), flip)
-        self.mean, self.std = channel_statistics(train.pixels)
+        self._set_statistics(*channel_statistics(train.pixels))
         self._place(torch.device(settings.device))
         settings = within_budget(settings, config, self.network, self.normalise, train, val, folder=folder)
         return train_network(
@@ -155,10 +154,11 @@ class NetworkLearner(Learner):
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 ``(B, C, H, W)`` → float32 of zero mean and unit spread per channel, on its device."""
-        scale = (1 / (255 * self.std)).to(pixels.device).view(1, -1, 1, 1)
-        offset = (self.mean / self.std).to(pixels.device).view(1, -1, 1, 1)
-        normal = pixels.float().mul_(scale).sub_(offset)
-        return normal.contiguous(memory_format=torch.channels_last)
+        if pixels.device not in self._scaling:
+            scale = (1 / (255 * self.std)).to(pixels.device).view(1, -1, 1, 1)
+            self._scaling[pixels.device] = scale, (self.mean / self.std).to(pixels.device).view(1, -1, 1, 1)
+        scale, offset = self._scaling[pixels.device]
+        return pixels.float().mul_(scale).sub_(offset).contiguous(memory_format=self._layout)
 
     def predict(self, pixels: torch.Tensor) -> torch.Tensor:
         """See :meth:`Learner.predict`; always in float32."""
@@ -209,14 +209,23 @@ class NetworkLearner(Learner):
             architecture["num_classes"],
             architecture["options"],
         )
-        learner.mean = torch.tensor(architecture["mean"])
-        learner.std = torch.tensor(architecture["std"])
+        learner._set_statistics(torch.tensor(architecture["mean"]), torch.tensor(architecture["std"]))
         learner.network.load_state_dict(tensors)
         learner._place(choose_device("cpu"))
         return learner
 
+    def _set_statistics(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+        self.mean, self.std = mean, std
+        self._scaling: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    @property
+    def _layout(self) -> torch.memory_format:
+        """How the network likes its pictures and weights; channels last unless it says otherwise."""
+        layout: torch.memory_format = getattr(self.network, "memory_format", torch.channels_last)
+        return layout
+
     def _place(self, device: torch.device) -> None:
-        self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.to(device=device, memory_format=self._layout)  # type: ignore[call-overload]
 
     def _build(self, seed: int) -> nn.Module:
         state = torch.get_rng_state()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from striate.models.learner import FitReport
 from striate.train.checkpoint import Checkpoint, Checkpoints
 from striate.train.interrupt import StopRequest
 from striate.train.monitor import Monitor
-from striate.train.optimizer import make_optimizer, optimizer_tensors, restore_optimizer
+from striate.train.optimizer import Update, make_optimizer, optimizer_tensors, restore_optimizer
 from striate.train.run_folder import RunFolder
 from striate.train.schedule import derive_seed, one_cycle
 from striate.train.settings import Settings
@@ -109,6 +109,7 @@ class TrainingState:
         self.settings = settings
         self.average = copy.deepcopy(network).requires_grad_(False) if settings.weight_averaging else None
         self.optimizer = make_optimizer(network, settings)
+        self.update = Update(self.optimizer)
         self.class_weights = _class_weights(feed.pictures).to(feed.device) if settings.balance else None
         self.step = 0
         self.history: list[dict[str, Any]] = []
@@ -123,10 +124,9 @@ class TrainingState:
         started = time.perf_counter()
         pixels, labels = self.feed.batch(self.step)
         self.epoch_totals["wait"] += time.perf_counter() - started
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * one_cycle(self.step, self.settings.steps)
         _seed(self.feed.device, derive_seed(self.settings.seed, "dropout", self.step))
-        self.network.train()
+        if not self.network.training:
+            self.network.train()
         with _autocast(self.settings):
             logits = self.network(self.normalise(pixels))
         loss = F.cross_entropy(
@@ -135,9 +135,9 @@ class TrainingState:
         value = loss.item()
         if value != value or value in (float("inf"), float("-inf")):
             raise self._not_finite(value)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.update.clear()
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self.update.step(self.settings.learning_rate * one_cycle(self.step, self.settings.steps))
         self.step += 1
         self._update_average()
         totals = self.epoch_totals
@@ -217,6 +217,7 @@ class TrainingState:
         tensors = checkpoint.tensors
         self.network.load_state_dict(_under("model/", tensors))
         restore_optimizer(self.optimizer, _under("optimizer/", tensors))
+        self.update = Update(self.optimizer)
         if self.average:
             self.average.load_state_dict(_under("average/", tensors))
         values = checkpoint.values
@@ -307,10 +308,10 @@ def _class_weights(pictures: PictureSet) -> torch.Tensor:
     return len(pictures) / (len(counts) * counts.float())
 
 
-def _autocast(settings: Settings) -> torch.autocast:
-    return torch.autocast(
-        _device(settings).type, torch.bfloat16, enabled=settings.precision == "bfloat16", cache_enabled=True
-    )
+def _autocast(settings: Settings) -> AbstractContextManager[Any]:
+    if settings.precision != "bfloat16":
+        return nullcontext()
+    return torch.autocast(_device(settings).type, torch.bfloat16, cache_enabled=True)
 
 
 @contextmanager
