@@ -17,6 +17,8 @@ def avg_pool_obstacle(input: Tensor, rank: int) -> str:
     """Why the kernels do not take this input; empty when they do."""
     if input.dim() != rank + 2 or input.numel() < SMALLEST:
         return "too small: PyTorch's call costs less"
+    if rank == 3 and not input.is_contiguous():
+        return "PyTorch's result would be contiguous"
     return obstacle(input)
 
 
