@@ -212,7 +212,7 @@ class TestFields:
     def test_an_index_that_the_model_makes(self):
         def every_third(self: nn.Module, x: Tensor) -> Tensor:
             index = torch.arange(x.shape[2], device=x.device)
-            index = index[: int(index.max().item()) + 1 : 3].flip(0)
+            index = index[: int(index.max()) + index.min().item() + 1 : 3].flip(0)
             return x.index_select(2, index)[:, :, :, torch.tensor([4, 1])]
 
         field = trace(Model(every_third), (3, 9, 9)).receptive_field
@@ -356,8 +356,17 @@ class TestRefusals:
             trace(model, (3, 32, 32))
         assert sizes(raised.value.trace) == [("0", (6, 28, 28)), ("1", (4704,))]
 
-    def test_values_are_asked_for(self):
-        model = nn.Sequential(Model(lambda self, x: x if x.sum() > 0 else -x))
+    @pytest.mark.parametrize(
+        "forward",
+        [
+            lambda self, x: x if x.sum() > 0 else -x,
+            lambda self, x: x * x.sum().item(),
+            lambda self, x: x * float(x.sum()),
+            lambda self, x: x * x.sum().tolist(),
+        ],
+    )
+    def test_values_are_asked_for(self, forward: Callable[..., Tensor]):
+        model = nn.Sequential(Model(forward))
         with pytest.raises(
             TraceError, match=r"layer 0 \(Model\): it asks for the value of a tensor"
         ) as raised:

@@ -18,15 +18,21 @@ from striate.geometry.sentences import (
 )
 from striate.geometry.window import output_size
 
+A_VALUE = "the value of a tensor, as `if` and item() do"
 VALUES_NEEDED = {
-    "item": "the value of a tensor, as `if` and item() do",
-    "local_scalar_dense": "the value of a tensor, as `if` and item() do",
-    "is_nonzero": "the value of a tensor, as `if` and item() do",
+    "local_scalar_dense": A_VALUE,
+    "is_nonzero": A_VALUE,
     "nonzero": "the places that are not 0",
     "masked_select": "the values under a mask",
     "unique2": "the values that occur",
     "equal": "whether two tensors are equal",
 }
+
+NO_VALUES = (
+    "Tensor.item() cannot be called on meta tensors",
+    "tolist() shouldn't be called on a tensor with unallocated storage",
+    "Cannot copy out of meta tensor; no data!",
+)
 
 
 def explain(error: Exception, follower: Follower, batch: int) -> str:
@@ -34,12 +40,13 @@ def explain(error: Exception, follower: Follower, batch: int) -> str:
     module = next((frame for frame in reversed(follower.frames) if frame.module is not None), None)
     where = f"layer {module.name} ({module.kind})" if module and module.name else "the model"
     first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+    name = plain_name(follower.failed[0]) if follower.failed is not None else ""
+    asked = A_VALUE if first_line in NO_VALUES else VALUES_NEEDED.get(name)
+    if asked is not None:
+        return f"{where}: it asks for {asked}; what follows depends on the picture, not on its size"
     if follower.failed is None:
         return f"{where}: {first_line}"
-    func, given = follower.failed
-    name = plain_name(func)
-    if name in VALUES_NEEDED:
-        return f"{where}: it asks for {VALUES_NEEDED[name]}; what follows depends on the picture, not on its size"
+    _, given = follower.failed
     told = _shapes(name, given, follower, batch)
     if told is None and (sizes := _sizes(given, batch)):
         told = sizes
@@ -51,7 +58,7 @@ def explain(error: Exception, follower: Follower, batch: int) -> str:
 def is_about_values(error: Exception, follower: Follower) -> bool:
     """Whether what went wrong is that there are no values, and the model itself may be sound."""
     asked = follower.failed is not None and plain_name(follower.failed[0]) in VALUES_NEEDED
-    return asked or isinstance(error, NotImplementedError)
+    return asked or isinstance(error, NotImplementedError) or str(error) in NO_VALUES
 
 
 def _shapes(name: str, given: Mapping[str, Any], follower: Follower, batch: int) -> str | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 aten = torch.ops.aten
+ASKS = {Tensor.item, Tensor.tolist, Tensor.__int__, Tensor.__float__, Tensor.__index__}
 
 KEEPS_SHAPE = {
     aten.relu.default,
@@ -44,3 +46,22 @@ def empty(like: Tensor) -> Tensor:
 def _fits(x: Tensor, weight: object, bias: object, mean: Tensor | None, var: object, training: bool) -> bool:
     """Whether batch normalisation with kept statistics takes ``x``."""
     return mean is not None and not training and x.dim() > 1 and x.shape[1] == mean.shape[0]
+
+
+class Answers(TorchFunctionMode):
+    """Tells the values that are known, where PyTorch would refuse because a tensor has none."""
+
+    def __init__(self, value: Callable[[Tensor], Tensor | None]) -> None:
+        """
+        Args:
+            value: gives a tensor with the values of a meta tensor, if they are known.
+        """
+        super().__init__()
+        self._value = value
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in ASKS and args[0].is_meta and (value := self._value(args[0])) is not None:
+            return func(value)
+        return func(*args, **(kwargs or {}))

@@ -21,7 +21,7 @@ from torch.nn.parameter import is_lazy
 from striate.errors import ArgumentError
 from striate.geometry._failures import explain, is_about_values
 from striate.geometry._follow import Follower, Settings, Step, tensors
-from striate.geometry._results import empty
+from striate.geometry._results import Answers, empty
 from striate.geometry.cost import BYTES
 from striate.geometry.graph import Node
 from striate.geometry.seen import ReceptiveField
@@ -182,7 +182,7 @@ def trace(model: nn.Module, input_size: Sequence[int], *, batch: int = 1) -> Tra
     names = _watch(walked, follower)
     follower.begin(pictures)
     try:
-        with torch.inference_mode(), follower:
+        with torch.inference_mode(), follower, Answers(follower.value):
             result = walked(pictures)
     except Exception as error:
         so_far = _summary(walked, follower, pictures, None, names)
