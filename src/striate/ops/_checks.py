@@ -32,8 +32,12 @@ def per_dimension(operator: str, name: str, value: Whole, rank: int, least: int 
     """
     if _fits(value, least):  # the common forms first: this runs at every call
         return (value,) * rank  # type: ignore[return-value]
-    if isinstance(value, tuple) and len(value) == rank and all(_fits(number, least) for number in value):
-        return value
+    if isinstance(value, tuple) and len(value) == rank:
+        for number in value:
+            if not _fits(number, least):
+                break
+        else:
+            return value
     if _is_whole(value):
         numbers: tuple[int, ...] = (value,) * rank  # type: ignore[assignment]
     elif isinstance(value, Sequence) and not isinstance(value, str):
@@ -66,14 +70,18 @@ def padding_numbers(operator: str, padding: int | Sequence[int | Sequence[int]],
     >>> padding_numbers("conv2d", (1, (0, 2)), 2)
     ((1, 1), (0, 2))
     """
-    if not isinstance(padding, tuple | list) or not any(isinstance(part, tuple | list) for part in padding):
-        return tuple((p, p) for p in per_dimension(operator, "padding", padding, rank, least=0))  # type: ignore[arg-type]
-    parts = padding * rank if len(padding) == 1 else padding
+    parts = padding if isinstance(padding, (tuple, list)) else ()
+    for part in parts:
+        if isinstance(part, (tuple, list)):
+            break
+    else:  # whole numbers, or what cannot be
+        return tuple([(p, p) for p in per_dimension(operator, "padding", padding, rank, least=0)])  # type: ignore[arg-type]
+    parts = parts * rank if len(parts) == 1 else parts
     if len(parts) != rank:
         raise _not_pairs(operator, padding, rank)
     pairs = []
     for part in parts:
-        if isinstance(part, tuple | list) and len(part) != 2:
+        if isinstance(part, (tuple, list)) and len(part) != 2:
             raise _not_pairs(operator, padding, rank)
         pairs.append(per_dimension(operator, "padding", part, 2, least=0))
     return tuple(pairs)  # type: ignore[arg-type]

@@ -185,7 +185,7 @@ def _conv(
         strides = per_dimension(operator, "stride", stride, rank)
         dilations = per_dimension(operator, "dilation", dilation, rank)
         pairs = padding_pairs(operator, padding, input.shape[-rank:], weight.shape[2:], strides, dilations)
-        if padding_mode not in PADDING_MODES or any(max(pair) > LARGEST for pair in pairs):
+        if padding_mode not in PADDING_MODES or max(map(max, pairs)) > LARGEST:
             _check(operator, rank, input, weight, bias, stride, padding, dilation, groups, padding_mode)
         if padding_mode == "zeros":
             # What both ends have is cheaper inside the convolution: nothing is copied for it.
