@@ -14,6 +14,8 @@ from torch.utils._pytree import tree_map_only
 from striate.ops._library import NATIVE
 from striate.ops._spec import OpSpec
 
+MOST = 12  # calls of one operator that are checked: each takes a tenth of a second
+
 
 class Recorder(TorchDispatchMode):
     """Collects what one operator of the library is called with, in any of its overloads.
@@ -46,11 +48,11 @@ class Recorder(TorchDispatchMode):
 def test_registration(spec: OpSpec, name: str):
     """``opcheck`` of what an operator registers with PyTorch, on the samples that reach it."""
     packet = getattr(torch.ops.striate, name)
-    reached = 0
+    found: list[tuple[Any, Any]] = []
     for call in spec.samples:
         with Recorder(packet) as recorder:
             contract.both(spec, call, spec.tensors(call))
-        for args, options in recorder.calls:
-            torch.library.opcheck(packet.default, args, options)
-        reached += len(recorder.calls)
-    assert reached, f"no sample reaches {name}"
+        found += recorder.calls
+    assert found, f"no sample reaches {name}"
+    for args, options in found[:: -(-len(found) // MOST)]:
+        torch.library.opcheck(packet.default, args, options)

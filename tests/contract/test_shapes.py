@@ -17,18 +17,17 @@ def _batched(spec: OpSpec, calls: list[Call]) -> list[Call]:
 
 @contract.cases()
 def test_shapes_are_known_before_computing(spec: OpSpec, call: Call):
-    for dtype, layout in ((torch.float32, contract.channels_last), (torch.bfloat16, torch.Tensor.contiguous)):
-        tensors = contract.each(spec.tensors(call, dtype), layout)
-        real = contract.ours(spec, call, tensors)
-        assert tuple(real[0].shape) == tuple(spec.output_shape(call)), "geometry"
-        with FakeTensorMode() as mode:
-            fake = contract.ours(spec, call, contract.each(tensors, mode.from_tensor))
-        meta = contract.ours(spec, call, contract.each(tensors, lambda tensor: tensor.to("meta")))
-        for result, imagined, shadow in zip(real, fake, meta, strict=True):
-            assert imagined.shape == shadow.shape == result.shape
-            assert imagined.dtype == shadow.dtype == result.dtype
-            # On the meta device PyTorch's own convolutions forget the format of their input.
-            assert contract.formats(imagined) == contract.formats(result), "layout of fake tensors"
+    tensors = contract.each(spec.tensors(call, torch.float32), contract.channels_last)
+    real = contract.ours(spec, call, tensors)
+    assert tuple(real[0].shape) == tuple(spec.output_shape(call)), "geometry"
+    with FakeTensorMode() as mode:
+        fake = contract.ours(spec, call, contract.each(tensors, mode.from_tensor))
+    meta = contract.ours(spec, call, contract.shadows(call))
+    for result, imagined, shadow in zip(real, fake, meta, strict=True):
+        assert imagined.shape == shadow.shape == result.shape
+        assert imagined.dtype == shadow.dtype == result.dtype
+        # On the meta device PyTorch's own convolutions forget the format of their input.
+        assert contract.formats(imagined) == contract.formats(result), "layout of fake tensors"
 
 
 @contract.cases(_batched)

@@ -26,8 +26,11 @@ def _enlarged(call: Call) -> Call:
     return contract.with_batch(call, min(-(-ENOUGH // one_picture), 512))
 
 
-@pytest.mark.parametrize("channels_last", [False, True], ids=["contiguous", "channels_last"])
-@pytest.mark.parametrize("dtype", contract.DTYPES, ids=lambda dtype: str(dtype).removeprefix("torch."))
+@pytest.mark.parametrize(
+    ("dtype", "channels_last"),
+    [(torch.float64, False), (torch.float32, False), (torch.float32, True), (torch.bfloat16, True)],
+    ids=["float64", "float32", "float32-channels_last", "bfloat16-channels_last"],
+)
 @contract.cases(_many)
 def test_one_and_two_threads_give_the_same_bits(
     spec: OpSpec, call: Call, dtype: torch.dtype, channels_last: bool
