@@ -1,6 +1,10 @@
 """Striate: convolutional networks, from the operators to a judged classifier."""
 
-from typing import Any
+from __future__ import annotations
+
+TYPE_CHECKING = False  # typing takes longer to import than all the rest
+if TYPE_CHECKING:
+    from typing import Any
 
 __version__ = "0.1.0"
 

@@ -9,9 +9,6 @@ Nothing here needs torch but :func:`trace`, which walks a real model; what few n
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from striate.geometry.compositions import (
     chain,
     conv_pool,
@@ -33,7 +30,10 @@ from striate.geometry.window import (
     transposed_output_size,
 )
 
+TYPE_CHECKING = False  # typing itself would be half of the time that the import takes
 if TYPE_CHECKING:
+    from typing import Any
+
     from striate.geometry.receptive_field import PICTURE, Field
     from striate.geometry.seen import ReceptiveField
     from striate.geometry.tracing import Row, Trace, TraceError, trace
@@ -87,6 +87,8 @@ _ON_USE = {
 def __getattr__(name: str) -> Any:
     if name not in _ON_USE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(f"{__name__}.{_ON_USE[name]}"), name)
     globals()[name] = value
     return value

@@ -10,9 +10,9 @@ Conventions
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
 
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Shape, Whole, channels_and_size, check_groups, pads, whole
@@ -20,7 +20,7 @@ from striate.geometry.cost import BYTES, conv_macs, conv_parameters, links, tran
 from striate.geometry.window import output_size, transposed_output_size
 
 
-class Layer(NamedTuple):
+class Layer(namedtuple("Layer", "input output weights biases macs connections", defaults=(0, 0, 0, 0))):
     """One operator on one picture.
 
     Attributes:
@@ -32,12 +32,13 @@ class Layer(NamedTuple):
         connections: pairs of an input and an output number that are linked.
     """
 
+    __slots__ = ()
     input: Shape
     output: Shape
-    weights: int = 0
-    biases: int = 0
-    macs: int = 0
-    connections: int = 0
+    weights: int
+    biases: int
+    macs: int
+    connections: int
 
     @property
     def parameters(self) -> int:

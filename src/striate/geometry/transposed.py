@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from striate.geometry.arguments import Shape, Whole, whole
 from striate.geometry.window import extent, transposed_output_size
@@ -12,9 +12,10 @@ LARGEST_KERNEL = 7
 LARGEST_STRIDE = 4
 
 
-class Setting(NamedTuple):
+class Setting(namedtuple("Setting", "kernel stride padding output_padding dilation")):
     """Arguments of a transposed convolution, the same along every dimension."""
 
+    __slots__ = ()
     kernel: int
     stride: int
     padding: int
