@@ -155,7 +155,9 @@ def find_incomplete_operators(files: set[Path]) -> Iterator[Breach]:
         kind = str(path.parent.relative_to(ROOT))
         if kind == "tests/ops" and path.stem.startswith("test_"):
             about = path.stem.removeprefix("test_")  # an operator, or an operator's part: conv_depthwise
-            known = about in shared or any(about == name or about.startswith(f"{name}_") for name in operators)
+            known = about in shared or any(
+                about == name or about.startswith(f"{name}_") for name in operators
+            )
         else:
             known = kind not in ("docs/ops", "docs/images/ops", "benchmarks/ops") or path.stem in operators
         if not known:
