@@ -10,6 +10,8 @@ import torch
 import transformers as hf
 from torch import Tensor, nn
 
+import striate.nn
+from striate import geometry
 from striate.geometry import Trace, trace
 from striate.models.network import build_network
 from striate.ops._registry import operators
@@ -201,3 +203,27 @@ def test_every_operator(name: str):
             assert traced.macs * shape[0] <= spec.macs(call)
         else:
             assert traced.macs * shape[0] == spec.macs(call), call
+
+
+LEARNED_POOLS = [
+    ("LPPool2d", {"norm_type": 3.0, "learnable": True}, geometry.lp_pool, {"learnable": True}),
+    ("MixedPool2d", {"mode": "fixed"}, geometry.mixed_pool, {"mode": "fixed"}),
+    ("MixedPool2d", {"mode": "learned"}, geometry.mixed_pool, {"mode": "learned"}),
+    (
+        "MixedPool2d",
+        {"mode": "learned", "channels": 4},
+        geometry.mixed_pool,
+        {"mode": "learned", "channels": 4},
+    ),
+    ("MixedPool2d", {"mode": "gated"}, geometry.mixed_pool, {"mode": "gated"}),
+    ("MixedPool2d", {"mode": "gated", "channels": 4}, geometry.mixed_pool, {"mode": "gated", "channels": 4}),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "figures", "same"), LEARNED_POOLS)
+def test_learned_pools(name: str, options: Any, figures: Callable[..., geometry.Layer], same: Any):
+    layer = getattr(striate.nn, name)(**options, kernel_size=(3, 2), stride=2, padding=1)
+    row = trace(nn.Sequential(layer), (4, 9, 8)).layers[0]
+    mine = figures((4, 9, 8), (3, 2), 2, 1, **same)
+    assert (row.output, row.parameters, row.macs) == (mine.output, mine.parameters, mine.macs)
+    assert row.receptive_field is not None and row.receptive_field.size == (3, 2)

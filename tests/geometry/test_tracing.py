@@ -219,6 +219,11 @@ class TestFields:
         assert field is not None
         assert [field.seen_by(i, j) for i, j in ((0, 0), (2, 1))] == [((6, 6), (4, 4)), ((0, 0), (1, 1))]
 
+    def test_a_shape_that_is_borrowed(self):
+        model = Model(lambda self, x: torch.ones(1).double().type_as(x).expand_as(x).view_as(x) + x)
+        field = trace(model, (3, 9, 9)).receptive_field
+        assert field is not None and field.size == (1, 1)
+
     def test_random_numbers_are_not_drawn(self):
         torch.manual_seed(0)
         before = torch.get_rng_state()
@@ -250,6 +255,7 @@ class TestUnknown:
                 "grid_sampler_2d",
             ),
             (lambda self, x: self.conv(torch.gather(x, 2, x.long().clamp(0, 1))), "gather"),
+            (lambda self, x: self.conv(torch.ones(1, 5, 9, 9)[:, x[0, 0, 0, :3].long()]), "index"),
         ],
     )
     def test_operators(self, forward: Callable[..., Tensor], name: str):

@@ -19,7 +19,15 @@ from striate.geometry.compositions import (
 )
 from striate.geometry.cost import conv_macs, conv_parameters, linear_macs
 from striate.geometry.operators import Layer, conv, conv_transpose, linear, local_conv
-from striate.geometry.poolings import adaptive_pool, global_pool, pool, pyramid_pool, spectral_pool
+from striate.geometry.poolings import (
+    adaptive_pool,
+    global_pool,
+    lp_pool,
+    mixed_pool,
+    pool,
+    pyramid_pool,
+    spectral_pool,
+)
 from striate.geometry.transposed import Setting, overlap, overlaps, transposed_settings
 from striate.geometry.window import (
     adaptive_windows,
@@ -62,6 +70,8 @@ __all__ = [
     "linear",
     "linear_macs",
     "local_conv",
+    "lp_pool",
+    "mixed_pool",
     "output_size",
     "overlap",
     "overlaps",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any
@@ -20,6 +20,7 @@ Settings = Mapping[str, Any]
 
 aten = torch.ops.aten
 
+SHAPE_ONLY = {"expand_as", "view_as", "type_as", "reshape_as"}  # of their second argument
 MOVES = {aten.to, aten._to_copy}
 MOST_VALUES = 1 << 20
 
@@ -86,10 +87,15 @@ class Call:
         tensor: Tensor = self.given["self"] if "self" in self.given else self.given["input"]
         return tensor
 
-    def node(self, tensor: object = None) -> Node:
-        """The node of a tensor, by default the first argument, that is known to depend on the picture."""
-        node = self.follower.node(self.input if tensor is None else tensor)
-        assert node is not None
+    def node(self) -> Node:
+        """The node of the first argument.
+
+        Raises:
+            LookupError: it does not depend on the picture, only another argument does.
+        """
+        node = self.follower.node(self.input)
+        if node is None:
+            raise LookupError(self.name)
         return node
 
     def new(self, *links: Any, shape: Sequence[int] | None = None) -> Node:
@@ -270,7 +276,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         output = self._run(func, args, kwargs, came)
         results = list(tensors(output))
         if rule is not None:
-            found = rule(Call(self, plain_name(func), _by_name(func, args, kwargs), results))
+            found = self._by_rule(rule, Call(self, plain_name(func), _by_name(func, args, kwargs), results))
         elif pointwise:
             found = [self.each(result.shape, nodes) for result in results]
         else:
@@ -285,6 +291,12 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has
         if writes:
             self._wrote(func, results)
         return output
+
+    def _by_rule(self, rule: Callable[[Call], Sequence[Node | None]], call: Call) -> Sequence[Node | None]:
+        try:
+            return rule(call)
+        except LookupError:  # the picture came as an index, or only lent its shape
+            return [None for _ in call.results] if call.name in SHAPE_ONLY else call.lost()
 
     def each(self, shape: Sequence[int], nodes: Sequence[Node]) -> Node:
         """Element by element, smaller tensors broadcast."""

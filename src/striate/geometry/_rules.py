@@ -141,7 +141,7 @@ def linear(call: Call) -> list[Node]:
     keep: list[Reads] = [(dim, SAME) for dim in range(x.dim() - 1)]
     last = x.dim() - 1
     mixed: Reads = (last if call.result.dim() == x.dim() else None, All(x.shape[-1]))
-    return [call.new(Link(call.node(x), [*keep, mixed]))]
+    return [call.new(Link(call.node(), [*keep, mixed]))]
 
 
 @rule("mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "_addmm_activation")

@@ -32,6 +32,56 @@ def pool(
     return Layer(tuple(input), (channels, *output), connections=channels * connections)
 
 
+def lp_pool(
+    input: Sequence[int],
+    kernel: Whole,
+    stride: Whole | None = None,
+    padding: Pads = 0,
+    dilation: Whole = 1,
+    ceil_mode: bool = False,
+    learnable: bool = False,
+) -> Layer:
+    """Lp-pooling; a learned p is one number.
+
+    >>> lp_pool((8, 28, 28), 2, learnable=True).parameters
+    1
+    """
+    layer = pool(input, kernel, stride, padding, dilation, ceil_mode)
+    return layer._replace(weights=1) if learnable else layer
+
+
+def mixed_pool(
+    input: Sequence[int],
+    kernel: Whole,
+    stride: Whole | None = None,
+    padding: Pads = 0,
+    dilation: Whole = 1,
+    ceil_mode: bool = False,
+    mode: str = "fixed",
+    channels: int | None = None,
+) -> Layer:
+    """Mixed pooling: ``"fixed"`` and ``"random"`` shares learn nothing.
+
+    A ``"learned"`` share is one number, a ``"gated"`` one a kernel that is applied to every window; one
+    for each channel if ``channels`` is given.
+
+    >>> mixed_pool((8, 28, 28), 2, mode="learned", channels=8).parameters
+    8
+    >>> gated = mixed_pool((8, 28, 28), 2, mode="gated")
+    >>> gated.parameters, gated.macs  # 4 taps, 8·14·14 windows
+    (4, 6272)
+    """
+    layer = pool(input, kernel, stride, padding, dilation, ceil_mode)
+    if mode == "learned":
+        return layer._replace(weights=channels or 1)
+    if mode == "gated":
+        taps = prod(whole("kernel", kernel, len(layer.input) - 1))
+        return layer._replace(weights=taps * (channels or 1), macs=taps * prod(layer.output))
+    if mode not in ("fixed", "random"):
+        raise ArgumentError(f'mode came as {mode!r}; wanted "fixed", "learned", "gated" or "random"')
+    return layer
+
+
 def adaptive_pool(input: Sequence[int], output_size: int | Sequence[int | None]) -> Layer:
     """Pooling to a wanted size; ``None`` keeps a dimension.
 

@@ -125,7 +125,7 @@ class Trace:
         return sum(row.macs for row in self.layers)
 
     def memory(self, dtype: str | None = None, batch: int = 1) -> int:
-        """Bytes of all layers' outputs, which training keeps."""
+        """Bytes of all layers' outputs together; training keeps most of them."""
         return BYTES[dtype or self.dtype] * batch * sum(row.activations for row in self.layers)
 
     def to_dict(self) -> dict[str, Any]:
