@@ -26,9 +26,10 @@ def random_crop(pixels: torch.Tensor, padding: int, generator: torch.Generator) 
     moves = torch.randint(-padding, padding + 1, (2, batch, 1), generator=generator).to(pixels.device)
     rows = (torch.arange(height, device=pixels.device) + moves[0]).clamp_(0, height - 1)
     columns = (torch.arange(width, device=pixels.device) + moves[1]).clamp_(0, width - 1)
-    index = (rows[:, :, None] * width + columns[:, None, :]).view(batch, 1, height * width)
-    flat = pixels.reshape(batch, channels, height * width)
-    return flat.gather(2, index.expand(-1, channels, -1)).view(pixels.shape)
+    first = torch.arange(0, batch * channels * height, height, device=pixels.device).view(batch, channels, 1)
+    lines = pixels.reshape(-1, width).index_select(0, (first + rows[:, None]).flatten())  # whole rows at once
+    index = columns.view(batch, 1, 1, width).expand(pixels.shape)
+    return lines.view(pixels.shape).gather(3, index)
 
 
 def random_flip(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
