@@ -45,15 +45,10 @@ using ints = VectorOf<int32_t, LANES>::type;
 using words = VectorOf<uint32_t, LANES>::type;
 using longs = VectorOf<int64_t, LANES / 2>::type;
 
+// All lanes `value`. Adding it to zeros would be an addition, as -0 + 0 is 0; subtracting zeros is none.
 template <class V>
-STRIATE_INLINE V broadcast(double value);
-template <>
-STRIATE_INLINE floats broadcast<floats>(double value) {
-  return floats{} + static_cast<float>(value);
-}
-template <>
-STRIATE_INLINE doubles broadcast<doubles>(double value) {
-  return doubles{} + value;
+STRIATE_INLINE V broadcast(double value) {
+  return static_cast<std::remove_reference_t<decltype(V{}[0])>>(value) - V{};
 }
 
 // One number.

@@ -4,6 +4,9 @@
 // of all of them. No lane is ever idle at a border, whatever the width and the number of channels.
 // The map before the pooling lives in registers; a byte for each result says which of the four won.
 
+#undef UNROLLED
+#define UNROLLED(i, count) _Pragma("GCC unroll 32") for (int i = 0; i < (count); ++i)
+
 constexpr uint8_t WINNER_COLUMN = 1, WINNER_ROW = 2, DEAD = 4;  // bits of that byte
 constexpr int64_t PIECES = 32;                             // partial sums of a weight gradient
 constexpr int OUTPUTS = REGISTERS == 32 ? 6 : 3;                // output channels of one block of registers
@@ -103,15 +106,16 @@ void forward_block(const Sizes& s, const vec<T>* group, const arithmetic<T>* wei
   const Steps in = input_steps(s), out = output_steps(s);
   for (int64_t py = 0; py < s.pooled_h; ++py) {
     for (int64_t px = 0; px < s.pooled_w; ++px) {
-      V sums[N][4] = {};
+      V sums[N][4];
+      UNROLLED(o, N) sums[o][0] = sums[o][1] = sums[o][2] = sums[o][3] = V{};
       const arithmetic<T>* w = weight;
       for (int64_t c = 0; c < s.channels; ++c) {
         for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
           const V* x = group + c * in.channel + (2 * py + ky) * in.row + 2 * px * in.column;
           for (int64_t kx = 0; kx < s.kernel_w; ++kx, x += in.column, w += N) {
             const V x00 = x[0], x01 = x[in.column], x10 = x[in.row], x11 = x[in.row + in.column];
-            for (int o = 0; o < N; ++o) {
-              const V factor = V{} + w[o];
+            UNROLLED(o, N) {
+              const V factor = broadcast<V>(w[o]);
               sums[o][0] = fma(x00, factor, sums[o][0]);
               sums[o][1] = fma(x01, factor, sums[o][1]);
               sums[o][2] = fma(x10, factor, sums[o][2]);
@@ -120,11 +124,11 @@ void forward_block(const Sizes& s, const vec<T>* group, const arithmetic<T>* wei
           }
         }
       }
-      for (int o = 0; o < N; ++o) {
+      UNROLLED(o, N) {
         V best = sums[o][0];
         auto winner = best != best;  // whole numbers of the lanes' size; 0 or -1
         winner = winner & 0;
-        for (int i = 1; i < 4; ++i) {
+        UNROLLED(i, 4) {
           const V value = sums[o][i];
           const auto wins = (value > best) | (value != value);
           best = wins ? value : best;
@@ -287,16 +291,16 @@ STRIATE_INLINE floats look_up(const float* table, ints winner, int position) {
 #else
 STRIATE_INLINE floats look_up(const float* table, ints winner, int position) {
   const float* four = table + 4 * position;
-  const floats upper = (winner & 1) != 0 ? floats{} + four[1] : floats{} + four[0];
-  const floats lower = (winner & 1) != 0 ? floats{} + four[3] : floats{} + four[2];
+  const floats upper = (winner & 1) != 0 ? broadcast<floats>(four[1]) : broadcast<floats>(four[0]);
+  const floats lower = (winner & 1) != 0 ? broadcast<floats>(four[3]) : broadcast<floats>(four[2]);
   return (winner & 2) != 0 ? lower : upper;
 }
 #endif
 STRIATE_INLINE doubles look_up(const double* table, longs winner, int position) {
   const double* four = table + 4 * position;
   const auto right = any_bit(winner, WINNER_COLUMN);
-  const doubles upper = select(right, doubles{} + four[1], doubles{} + four[0]);
-  const doubles lower = select(right, doubles{} + four[3], doubles{} + four[2]);
+  const doubles upper = select(right, broadcast<doubles>(four[1]), broadcast<doubles>(four[0]));
+  const doubles lower = select(right, broadcast<doubles>(four[3]), broadcast<doubles>(four[2]));
   return select(any_bit(winner, WINNER_ROW), lower, upper);
 }
 
