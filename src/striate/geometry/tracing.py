@@ -213,6 +213,8 @@ def _watch(model: nn.Module, follower: Follower) -> dict[str, nn.Module]:
     """Tell ``follower`` when modules start and end; returns the layers by name."""
     layers: dict[str, nn.Module] = {}
     for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            continue  # tells nobody; what it calls gets rows of its own
         is_layer = _is_layer(module, is_model=module is model)
         if is_layer and not _within(name, layers):
             layers[name] = module

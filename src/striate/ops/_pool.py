@@ -153,6 +153,19 @@ def _place(
     return k, d, inside, before - inside, max(beyond - inside, 0) if inside else beyond
 
 
+def counted(windows: Windows, dimension: int, start: int, stop: int, device: torch.device) -> Tensor:
+    """How many taps of each window lie in ``[start, stop)`` along one dimension; the picture starts at 0.
+
+    >>> windows = Windows((3,), (2,), ((1, 1),), (1,), (3,))
+    >>> counted(windows, 0, 0, 4, torch.device("cpu")), counted(windows, 0, -1, 5, torch.device("cpu"))
+    (tensor([2, 3, 1]), tensor([3, 3, 2]))
+    """
+    k, d = windows.kernel[dimension], windows.dilation[dimension]
+    places = torch.arange(windows.output[dimension], device=device)
+    first = places * windows.stride[dimension] - windows.padding[dimension][0]
+    return ((stop - 1 - first) // d + 1).clamp(0, k) - ((start - first + d - 1) // d).clamp(0, k)
+
+
 def crop(pooled: Tensor, output: tuple[int, ...]) -> Tensor:
     """The first ``output`` positions, in memory of their own."""
     if tuple(pooled.shape[-len(output) :]) == output:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from striate.ops._library import differentiable, obstacle, plain
 
-LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+LAST = {4: torch.channels_last}  # of volumes PyTorch makes contiguous results
 
 
 def depthwise_obstacle(rank: int, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> str:

@@ -1,0 +1,1 @@
+"""Lp pooling: the p-norm, or power mean, of each window."""

@@ -1,0 +1,296 @@
+"""Lp pooling on average and max pooling for p = 1, 2 and ∞, on the taps themselves for any other p."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, prod
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from striate.errors import ArgumentError, ArgumentTypeError
+from striate.geometry.arguments import Pads, Whole
+from striate.geometry.window import extent
+from striate.ops._checks import REFUSALS, check_floating, per_dimension
+from striate.ops._pool import Placement, Windows, check_input, counted, memory_format, place, pool_windows
+from striate.ops.avg_pool.op import avg_pool1d, avg_pool2d, avg_pool3d
+from striate.ops.lp_pool.norm import norm, root
+from striate.ops.max_pool.op import max_pool1d, max_pool2d, max_pool3d
+
+AVERAGES = {1: avg_pool1d, 2: avg_pool2d, 3: avg_pool3d}
+LARGEST: dict[int, Callable[..., Tensor]] = {1: max_pool1d, 2: max_pool2d, 3: max_pool3d}
+# Beyond it p is ∞: (1 − ε)^p is 0, and n^(1/p) is 1, for every ε > 0 and n that float64 can tell.
+AS_INFINITE = 2.0**64
+MOST_TAPS_AT_ONCE = 16
+
+
+def lp_pool1d(
+    input: Tensor,
+    norm_type: float | Tensor,
+    kernel_size: Whole,
+    stride: Whole | None = None,
+    ceil_mode: bool = False,
+    *,
+    padding: Pads = 0,
+    dilation: Whole = 1,
+    mean: bool = False,
+) -> Tensor:
+    """Lp pooling along one dimension; see :func:`lp_pool2d`.
+
+    Args:
+        input: ``(N, C, L)`` or ``(C, L)``.
+        norm_type, kernel_size, stride, ceil_mode, padding, dilation, mean: see :func:`lp_pool2d`.
+
+    Returns:
+        ``(N, C, L_out)`` or ``(C, L_out)``.
+
+    >>> lp_pool1d(torch.tensor([[3.0, -4.0, 0.0, 2.0]]), 2, kernel_size=2)
+    tensor([[5., 2.]])
+    >>> lp_pool1d(torch.tensor([[3.0, -4.0, 0.0, 2.0]]), torch.inf, kernel_size=2)
+    tensor([[4., 2.]])
+    """
+    return _lp_pool("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode, padding, dilation, mean)
+
+
+def lp_pool2d(
+    input: Tensor,
+    norm_type: float | Tensor,
+    kernel_size: Whole,
+    stride: Whole | None = None,
+    ceil_mode: bool = False,
+    *,
+    padding: Pads = 0,
+    dilation: Whole = 1,
+    mean: bool = False,
+) -> Tensor:
+    """The p-norm of the numbers in each window of each channel.
+
+    ``y[n, c, q] = (Σ_k |x[n, c, q · stride − before + k · dilation]|^p)^(1/p)``
+
+    with positions ``q`` and taps ``k`` in both dimensions, and zero for a tap outside the picture. It
+    is what ``torch.nn.functional.lp_pool2d`` computes, but of ``|x|``, as in ONNX: PyTorch raises ``x``
+    itself, so that an odd p subtracts negative numbers, and another gives NaN. As in PyTorch, a window
+    that ``ceil_mode`` lets reach beyond the end is scaled up to full size: its sum is multiplied by
+    ``∏k / (taps in the picture and its padding)``.
+
+    The gradient is ``sign(x) (|x| / y)^(p − 1)``, and 0 where ``x`` or ``y`` is 0, for any p. Powers
+    other than 1 and 2 are taken of ``|x|`` divided by the window's largest, so that none overflows.
+
+    Args:
+        input: ``(N, C, H, W)`` or ``(C, H, W)``, real floating point.
+        norm_type: p, above 0, also ``inf`` (the largest ``|x|``); or a tensor of one number of the input's
+            dtype, which gets a gradient. The value of a tensor is not looked at: below 0 the formula goes
+            on, at 0 the result is not a number.
+        kernel_size: taps of a window; one number or ``(kH, kW)``.
+        stride: samples from one window to the next; one number or ``(sH, sW)``; the kernel's size if left out.
+        ceil_mode: let a last window reach beyond the end, if it starts before it.
+        padding: zeros around the picture: one number or ``(pH, pW)``, half the kernel at most, a
+            ``(before, after)`` pair for each dimension, of any size, ``"valid"`` (none) or ``"same"``
+            (⌈H / sH⌉ × ⌈W / sW⌉ positions).
+        dilation: samples from one tap to the next; one number or ``(dH, dW)``.
+        mean: the power mean, ``(1/m Σ |x|^p)^(1/p)``, where ``m`` is how many taps of the window lie in the
+            picture, without its padding. A window without any gives 0, with and without ``mean``.
+
+    Returns:
+        ``(N, C, H_out, W_out)`` or ``(C, H_out, W_out)``, with
+        ``H_out = (H + p_before + p_after − dH(kH − 1) − 1) // sH + 1`` (``ceil_mode``: rounded up).
+
+    Raises:
+        ArgumentError: p not above 0; sizes, dtypes or numbers that cannot be.
+
+    Source:
+        Sermanet, Chintala, LeCun, *Convolutional neural networks applied to house numbers digit
+        classification*, 2012 (arXiv 1204.3968), section 2.1; learned p: Gulcehre et al.,
+        *Learned-norm pooling for deep feedforward and recurrent neural networks*, 2014 (arXiv 1311.1780).
+
+    >>> picture = torch.tensor([[[1.0, -2.0, 0.0], [2.0, 4.0, 0.0]]])
+    >>> lp_pool2d(picture, 2, kernel_size=2, stride=1)
+    tensor([[[5.0000, 4.4721]]])
+    >>> lp_pool2d(picture, 1, kernel_size=2, stride=1, mean=True)
+    tensor([[[2.2500, 1.5000]]])
+    """
+    return _lp_pool("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode, padding, dilation, mean)
+
+
+def lp_pool3d(
+    input: Tensor,
+    norm_type: float | Tensor,
+    kernel_size: Whole,
+    stride: Whole | None = None,
+    ceil_mode: bool = False,
+    *,
+    padding: Pads = 0,
+    dilation: Whole = 1,
+    mean: bool = False,
+) -> Tensor:
+    """Lp pooling of volumes; see :func:`lp_pool2d`.
+
+    Args:
+        input: ``(N, C, D, H, W)`` or ``(C, D, H, W)``.
+        norm_type, kernel_size, stride, ceil_mode, padding, dilation, mean: see :func:`lp_pool2d`.
+
+    Returns:
+        ``(N, C, D_out, H_out, W_out)`` or without the batch.
+
+    >>> lp_pool3d(torch.full((1, 2, 2, 4), -2.0), 3, 2).flatten()  # (8 · 2³)^(1/3)
+    tensor([4., 4.])
+    """
+    return _lp_pool("lp_pool3d", 3, input, norm_type, kernel_size, stride, ceil_mode, padding, dilation, mean)
+
+
+def global_lp_pool1d(input: Tensor, norm_type: float | Tensor, mean: bool = False) -> Tensor:
+    """The p-norm of each channel of ``(N, C, L)`` or ``(C, L)``; see :func:`global_lp_pool2d`.
+
+    >>> global_lp_pool1d(torch.tensor([[3.0, -4.0]]), 2)
+    tensor([[5.]])
+    """
+    return _global_lp_pool("global_lp_pool1d", 1, input, norm_type, mean)
+
+
+def global_lp_pool2d(input: Tensor, norm_type: float | Tensor, mean: bool = False) -> Tensor:
+    """The p-norm of each channel: :func:`lp_pool2d` with one window over all, ONNX's ``GlobalLpPool``.
+
+    Args:
+        input: ``(N, C, H, W)`` or ``(C, H, W)``, real floating point.
+        norm_type: p, above 0, also ``inf``; or a tensor, see :func:`lp_pool2d`.
+        mean: the power mean: divide the sum of the powers by ``H · W``. With p = 3 it is "generalised
+            mean" (GeM) pooling.
+
+    Returns:
+        ``(N, C, 1, 1)`` or ``(C, 1, 1)``.
+
+    Raises:
+        ArgumentError: p not above 0; an input without samples, or not of floating point.
+
+    Source:
+        Radenović, Tolias, Chum, *Fine-tuning CNN image retrieval with no human annotation*, 2018
+        (arXiv 1711.02512), section 3.2, for the mean with a learned p.
+
+    >>> global_lp_pool2d(torch.tensor([[[1.0, -2.0], [2.0, 4.0]]]), 2)
+    tensor([[[5.]]])
+    """
+    return _global_lp_pool("global_lp_pool2d", 2, input, norm_type, mean)
+
+
+def global_lp_pool3d(input: Tensor, norm_type: float | Tensor, mean: bool = False) -> Tensor:
+    """The p-norm of each channel of a volume; see :func:`global_lp_pool2d`.
+
+    >>> global_lp_pool3d(torch.full((1, 2, 2, 2), -2.0), 3).flatten()
+    tensor([4.])
+    """
+    return _global_lp_pool("global_lp_pool3d", 3, input, norm_type, mean)
+
+
+def _exponent(operator: str, norm_type: float | Tensor, input: Tensor) -> float | Tensor:
+    """``norm_type`` as a float above 0, or as a tensor without dimensions, of the dtype to compute in."""
+    if isinstance(norm_type, Tensor):
+        check_floating(operator, input=input, norm_type=norm_type)
+        if norm_type.numel() != 1 or norm_type.dim() > 1:
+            raise ArgumentError(
+                f"{operator}: norm_type came with shape {tuple(norm_type.shape)}; wanted a tensor of one number"
+            )
+        return norm_type.reshape(()).to(torch.promote_types(norm_type.dtype, torch.float32))
+    if not isinstance(norm_type, Real) or isinstance(norm_type, bool):
+        raise ArgumentTypeError(
+            f"{operator}: norm_type came as {norm_type!r}; wanted a number above 0, inf or a tensor of one number"
+        )
+    if not norm_type > 0:
+        raise ArgumentError(
+            f"{operator}: norm_type came as {norm_type!r}; wanted p above 0: (Σ |x|^p)^(1/p) is a norm from 1 on,"
+            " and inf takes the largest |x|"
+        )
+    return inf if norm_type > AS_INFINITE else float(norm_type)
+
+
+def _lp_pool(
+    operator: str,
+    rank: int,
+    input: Tensor,
+    norm_type: float | Tensor,
+    kernel_size: Whole,
+    stride: Whole | None,
+    ceil_mode: bool,
+    padding: Pads,
+    dilation: Whole,
+    mean: bool,
+) -> Tensor:
+    try:
+        check_floating(operator, input=input)
+        p = _exponent(operator, norm_type, input)
+        if isinstance(p, float) and p == inf:
+            y = LARGEST[rank](input.abs(), kernel_size, stride, padding, dilation, ceil_mode)
+            return y if padding == 0 else F.relu(y)  # a window of nothing is −∞ there
+        x = input.to(torch.promote_types(input.dtype, torch.float32))
+        if isinstance(p, float) and p in (1, 2):
+            powers = x.abs() if p == 1 else x.square()
+            y = AVERAGES[rank](powers, kernel_size, stride, padding, ceil_mode, not mean, dilation=dilation)
+            if not mean:
+                y = y * float(prod(per_dimension(operator, "kernel_size", kernel_size, rank)))
+            return (y if p == 1 else root(y, p)).to(input.dtype)
+        windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+        return _norms(x, p, windows, mean).to(input.dtype)
+    except REFUSALS:  # also max and average pooling's own words, which have another name
+        check_floating(operator, input=input)
+        pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+        raise
+
+
+def _norms(x: Tensor, p: float | Tensor, windows: Windows, mean: bool) -> Tensor:
+    """The norm of every window: at once, or as a norm of norms along one dimension after the other."""
+    rank = len(windows.kernel)
+    sizes = x.shape[-rank:]
+    placement = place(windows, sizes, pads_inside=False)
+    order = list(range(x.dim()))  # compute as it lies in memory
+    if memory_format(x) is not torch.contiguous_format:
+        order.append(order.pop(1))
+    axes = [order.index(x.dim() - rank + dimension) for dimension in range(rank)]
+    x = placement.pad(x.abs(), 0.0).permute(order)
+
+    taps = prod(placement.kernel)
+    is_cheap = taps <= MOST_TAPS_AT_ONCE and taps <= 2 * prod(windows.stride)
+    for group in [range(rank)] if is_cheap else [[dimension] for dimension in range(rank)]:
+        weight: float | Tensor = 1.0
+        stacked = x.unsqueeze(0)
+        for d in group:
+            shape = [1] * (x.dim() + 1)
+            shape[axes[d] + 1] = windows.output[d]
+            along = _weight(windows, d, sizes[d], mean, x)
+            weight = weight * (along.reshape(shape) if isinstance(along, Tensor) else along)
+            stacked = _taps(stacked, axes[d] + 1, windows.output[d], windows.stride[d], placement, d)
+        x = norm(stacked, p, [0], weight).squeeze(0)
+    return x.movedim(-1, 1) if order[-1] == 1 else x
+
+
+def _taps(x: Tensor, axis: int, positions: int, stride: int, placement: Placement, dimension: int) -> Tensor:
+    """The taps of the windows along ``axis``, gathered in the first dimension."""
+    span = (positions - 1) * stride + 1
+    every: tuple[Any, ...] = (*(slice(None),) * axis, slice(None, None, stride))
+    dilation = placement.dilation[dimension]
+    return torch.cat(
+        [x.narrow(axis, tap * dilation, span)[every] for tap in range(placement.kernel[dimension])]
+    )
+
+
+def _weight(windows: Windows, dimension: int, size: int, mean: bool, like: Tensor) -> float | Tensor:
+    """What the sum of the powers of each window is multiplied by, along one dimension."""
+    k, s, d = windows.kernel[dimension], windows.stride[dimension], windows.dilation[dimension]
+    before, after = windows.padding[dimension]
+    start, stop = (0, size) if mean else (-before, size + after)
+    if start == -before and (windows.output[dimension] - 1) * s + extent(k, d) - before <= stop:
+        return 1 / k if mean else 1.0
+    taps = counted(windows, dimension, start, stop, like.device).clamp(min=1).to(like.dtype)
+    return (1 if mean else k) / taps
+
+
+def _global_lp_pool(operator: str, rank: int, input: Tensor, norm_type: float | Tensor, mean: bool) -> Tensor:
+    check_floating(operator, input=input)
+    check_input(operator, input, rank)
+    p = _exponent(operator, norm_type, input)
+    if isinstance(p, float) and p == inf:
+        return LARGEST[rank](input.abs(), input.shape[-rank:])
+    x = input.abs().to(torch.promote_types(input.dtype, torch.float32))
+    weight = 1 / prod(input.shape[-rank:]) if mean else 1.0
+    return norm(x, p, range(-1, -1 - rank, -1), weight).to(input.dtype)

@@ -1,0 +1,1 @@
+"""Mixed pooling: between the largest and the average of each window."""

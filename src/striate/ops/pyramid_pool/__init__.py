@@ -1,0 +1,1 @@
+"""Spatial pyramid pooling: bins at several scales, as one vector whatever the picture's size."""

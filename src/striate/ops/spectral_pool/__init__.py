@@ -1,0 +1,1 @@
+"""Spectral pooling: the lowest frequencies of a picture, as a smaller picture."""
