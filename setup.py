@@ -5,7 +5,7 @@ It uses PyTorch's stable ABI and no Python at all, so one build serves every tor
 
 Without torch at build time or without a compiler nothing is built, and Striate computes through PyTorch's
 own operators. ``STRIATE_BUILD=0`` asks for that; ``STRIATE_BUILD=1`` makes it an error;
-``STRIATE_SANITIZE=address`` or ``undefined`` builds for ``make sanitize``.
+``STRIATE_SANITIZE=address`` or ``undefined`` builds with that sanitizer.
 """
 
 from __future__ import annotations
