@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from math import prod
 from typing import Any
 
@@ -239,6 +240,66 @@ class TestFields:
 
         field = trace(Model(write, conv=nn.Conv2d(3, 3, 5, padding=2)), (3, 9, 9)).receptive_field
         assert field is not None and field.size == (5, 5)
+
+
+class TestKinds:
+    """Whatever a model is made of."""
+
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+    @pytest.mark.parametrize(
+        "wrap",
+        [
+            torch.compile,
+            torch.jit.script,
+            lambda model: (
+                torch.nn.utils.parametrize.register_parametrization(model[0], "bias", nn.Tanh()) and model
+            ),
+            lambda model: Model(lambda self, x: {"logits": self.inner(x)}, inner=model),
+            lambda model: Model(lambda self, x: torch.func.vmap(torch.neg)(self.inner(x)), inner=model),
+        ],
+    )
+    def test_wrapped(self, wrap: Callable[[nn.Module], nn.Module]):
+        traced = trace(wrap(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())), (3, 8, 8))
+        assert (traced.output, traced.macs) == ((4, 6, 6), 108 * 36)
+        assert traced.receptive_field is not None and traced.receptive_field.size == (3, 3)
+
+    def test_u_net(self):
+        model = Model(
+            lambda self, x: self.last(torch.cat((self.up(self.down(F.max_pool2d(self.first(x), 2))), x), 1)),
+            first=nn.Conv2d(3, 4, 3, padding=1),
+            down=nn.Conv2d(4, 4, 3, padding=1),
+            up=nn.ConvTranspose2d(4, 4, 2, 2),
+            last=nn.Conv2d(7, 2, 1),
+        )
+        field = trace(model, (3, 32, 32)).receptive_field
+        assert field is not None
+        assert (field.size, field.stride) == ((8, 8), (1, 1))
+        assert [field.seen_by(i, 9) for i in (8, 9, 10)] == [((5, 12), (5, 12))] * 2 + [((7, 14), (5, 12))]
+
+    def test_a_recurrent_layer_sees_what_came_before(self):
+        model = Model(lambda self, x: self.lstm(x.mT)[0], lstm=nn.LSTM(3, 5, batch_first=True))
+        field = trace(model, (3, 6)).receptive_field
+        assert field is not None
+        assert [field.seen_by(place, None) for place in (0, 2, 5)] == [((0, 0),), ((0, 2),), ((0, 5),)]
+
+    def test_gates_and_normalisation(self):
+        traced = trace(nn.Sequential(nn.GLU(2), nn.Hardswish(), nn.PReLU(), nn.InstanceNorm2d(3)), (3, 8, 6))
+        assert fields(traced) == [(5, 1), (5, 1), (5, 1), (8, 6)]
+
+    def test_paddings(self):
+        kinds = nn.ReflectionPad2d(1), nn.ReplicationPad2d((1, 2, 0, 1)), nn.CircularPad2d(1), nn.ZeroPad2d(2)
+        traced = trace(
+            nn.Sequential(*kinds, nn.Conv2d(3, 4, 3, padding="same", padding_mode="circular")), (3, 9, 9)
+        )
+        assert traced.output == (4, 18, 20)
+        assert fields(traced) == [(1, 1)] * 4 + [(3, 3)]
+
+    def test_interpolation(self):
+        model = Model(lambda self, x: F.interpolate(x, size=(17, 40), mode="bicubic", align_corners=True))
+        field = trace(model, (3, 33, 20)).receptive_field
+        assert field is not None
+        assert field.stride == (2, Fraction(19, 39))
+        assert field.size == (1, 4), "with a stride of 2 and aligned corners every output is an input"
 
 
 class TestUnknown:
