@@ -35,6 +35,9 @@ class Tokens(nn.Module):
     def forward(self, x):
         return torch.cat((torch.zeros(1, 5, 1), x.flatten(2)), 2)
 
+def up(kernel=3):
+    return nn.Sequential(nn.ConvTranspose2d(3, 2, kernel, 2))
+
 def tokens():
     return nn.Sequential(Tokens(), nn.ReLU())
 
@@ -133,6 +136,10 @@ def test_notes(striate: Striate, own: Path):
         "Layers that did not run: spare",
         "? receptive field unknown after cumsum",
     ]
+    up = striate("describe", "described:up").out.splitlines()
+    assert up[-1] == (
+        "0: taps that reach an output: 2, 1, 2, 1 …; uneven, a checkerboard may show: stride 2 does not divide kernel 3"
+    )
     tokens = striate("describe", "described:tokens", "--input", "5x8x8").out
     assert "~1×1" in tokens
     assert tokens.splitlines()[-1].startswith("~ of the element in the middle, on this picture")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from striate.cli._results import print_columns, print_json
 from striate.errors import UsageError
+from striate.geometry import overlap
 from striate.geometry.formulas import explanation, number
-from striate.geometry.sentences import shape_text
+from striate.geometry.sentences import overlap_text, shape_text
 from striate.verdict.units import file_size
 
 if TYPE_CHECKING:
@@ -61,12 +62,25 @@ def notes(trace: Trace) -> list[str]:
     if trace.uncalled:
         names = ", ".join(trace.uncalled[:3]) + (", …" if len(trace.uncalled) > 3 else "")
         lines.append(f"Layers that did not run: {names}")
+    lines += [f"{row.name}: {text}" for row in trace.layers for text in _uneven(row)]
     fields = [row.receptive_field for row in trace.layers]
     if any(field is not None and not field.is_closed for field in fields):
         lines.append("~ of the element in the middle, on this picture: it differs from place to place")
     reasons = dict.fromkeys(row.unknown for row in trace.layers if row.unknown)
     lines += [f"? receptive field unknown after {reason}" for reason in reasons]
     return lines
+
+
+def _uneven(row: Row) -> list[str]:
+    """Transposed convolutions whose taps overlap unevenly."""
+    texts = {}
+    for operator, settings in row.operators:
+        if operator == "conv_transpose":
+            names = ("kernel", "stride", "padding", "dilation")
+            for setting in zip(*(settings[name] for name in names), strict=True):
+                if len(set(overlap(*setting))) > 1:
+                    texts[overlap_text(*setting)] = None
+    return list(texts)
 
 
 def show_explanation(trace: Trace, name: str, as_json: bool) -> None:
