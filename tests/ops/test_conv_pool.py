@@ -19,8 +19,8 @@ LENET = {
     "first": ((37, 1, 28, 28), (6, 1, 5, 5)),
     "second": ((37, 6, 12, 12), (16, 6, 5, 5)),
     "first, 32": ((16, 1, 32, 32), (6, 1, 5, 5)),
-    "colour": ((5, 3, 20, 23), (32, 3, 3, 3)),
-    "widest": ((3, 16, 10, 9), (31, 16, 4, 7)),
+    "colour": ((8, 3, 20, 23), (64, 3, 3, 3)),
+    "widest": ((11, 32, 10, 9), (31, 32, 4, 7)),
 }
 needs_kernels = pytest.mark.skipif(not NATIVE.loaded, reason="the kernels are not built, or turned off")
 
@@ -122,7 +122,7 @@ def test_map_before_the_pooling_is_never_stored():
 @needs_kernels
 @pytest.mark.parametrize("name", NATIVE.instruction_sets)
 def test_ties_and_nan_go_where_pytorch_sends_them(name: str):
-    x = torch.zeros(3, 1, 4, 6)
+    x = torch.zeros(9, 1, 4, 6)
     x[0, 0, 0, 1] = x[0, 0, 1, 0] = 2.0  # the first of equals wins
     x[1, 0, 1, 1] = torch.nan
     x[1, 0, 1, 0] = torch.nan  # the last NaN wins
@@ -159,11 +159,12 @@ def test_what_the_kernel_leaves_to_pytorch(options: dict[str, Any], says: str):
     assert conv_pool2d(x, weight, bias, **options).isfinite().all()
 
 
-def test_large_pictures_and_many_channels_are_left_to_pytorch():
+def test_large_or_few_pictures_and_many_channels_are_left_to_pytorch():
     options = (1, 0, 1, 1, "relu", "max", 2, None)
-    large, many = torch.empty(1, 3, 224, 224), torch.empty(1, 64, 8, 8)
-    assert kernel_obstacle(large, torch.empty(8, 3, 3, 3), None, *options)
-    assert kernel_obstacle(many, torch.empty(8, 64, 3, 3), None, *options)
+    large, many, few = torch.empty(8, 3, 224, 224), torch.empty(8, 64, 8, 8), torch.empty(7, 3, 8, 8)
+    assert "numbers" in kernel_obstacle(large, torch.empty(8, 3, 3, 3), None, *options)
+    assert "channels" in kernel_obstacle(many, torch.empty(8, 64, 3, 3), None, *options)
+    assert "pictures" in kernel_obstacle(few, torch.empty(8, 3, 3, 3), None, *options)
 
 
 def test_average_and_tanh_as_in_lenet_of_1998():

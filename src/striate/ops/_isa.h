@@ -15,12 +15,13 @@ Isa isa();  // the one in use; defined in _native.cpp
 
 }  // namespace striate
 
-// The version of a kernel that was compiled for the instruction set in use.
+// The version of a kernel that was compiled for an instruction set, or for the one in use.
 #if defined(__x86_64__)
-#define STRIATE_NATIVE(...)                                                  \
-  (::striate::isa() == ::striate::Isa::avx512 ? &::striate::avx512::__VA_ARGS__ \
-   : ::striate::isa() == ::striate::Isa::avx2 ? &::striate::avx2::__VA_ARGS__   \
-                                              : &::striate::portable::__VA_ARGS__)
+#define STRIATE_NATIVE_OF(which, ...)                                \
+  ((which) == ::striate::Isa::avx512 ? &::striate::avx512::__VA_ARGS__ \
+   : (which) == ::striate::Isa::avx2 ? &::striate::avx2::__VA_ARGS__   \
+                                     : &::striate::portable::__VA_ARGS__)
 #else
-#define STRIATE_NATIVE(...) (&::striate::portable::__VA_ARGS__)
+#define STRIATE_NATIVE_OF(which, ...) ((void)(which), &::striate::portable::__VA_ARGS__)
 #endif
+#define STRIATE_NATIVE(...) STRIATE_NATIVE_OF(::striate::isa(), __VA_ARGS__)

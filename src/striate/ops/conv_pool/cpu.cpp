@@ -52,6 +52,9 @@ Sizes sizes_of(const Tensor& input, const Tensor& weight, const std::vector<int6
   return s;
 }
 
+// Half of the lanes of AVX-512 would be idle with up to eight pictures; AVX2 takes half the time then.
+Isa isa_for(const Sizes& s) { return isa() == Isa::avx512 && s.pictures <= 8 ? Isa::avx2 : isa(); }
+
 std::tuple<Tensor, Tensor> conv_pool(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias,
                                      const std::vector<int64_t>& padding, bool relu, bool channels_last) {
   const Sizes s = sizes_of(input, weight, padding, relu, channels_last);
@@ -61,7 +64,7 @@ std::tuple<Tensor, Tensor> conv_pool(const Tensor& input, const Tensor& weight, 
   Tensor winners = make({s.winners()}, ScalarType::Byte);
   by_type(input, [&](auto zero) {
     using T = decltype(zero);
-    STRIATE_NATIVE(forward<T>)(s, data<T>(input), data<T>(weight), bias ? data<T>(*bias) : nullptr,
+    STRIATE_NATIVE_OF(isa_for(s), forward<T>)(s, data<T>(input), data<T>(weight), bias ? data<T>(*bias) : nullptr,
                                mutable_data<T>(output), mutable_data<uint8_t>(winners));
   });
   return {output, winners};
@@ -82,7 +85,7 @@ std::tuple<Tensor, Tensor, Tensor> conv_pool_backward(const Tensor& gradient, co
   for (int i = 0; i < 4 && wanted[1]; ++i) s.gradient_strides[i] = weight_gradient.stride(i);
   by_type(input, [&](auto zero) {
     using T = decltype(zero);
-    STRIATE_NATIVE(backward<T>)(s, data<T>(gradient), data<uint8_t>(winners), data<T>(input), data<T>(weight),
+    STRIATE_NATIVE_OF(isa_for(s), backward<T>)(s, data<T>(gradient), data<uint8_t>(winners), data<T>(input), data<T>(weight),
                                 wanted[0] ? mutable_data<T>(input_gradient) : nullptr,
                                 wanted[1] ? mutable_data<T>(weight_gradient) : nullptr,
                                 wanted[2] ? mutable_data<T>(bias_gradient) : nullptr);

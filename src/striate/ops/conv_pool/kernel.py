@@ -13,7 +13,7 @@ from striate.ops._library import differentiable, is_channels_last, obstacle, pla
 
 BLOCK = 16  # pictures whose winners lie together; as in cpu.cpp
 # Beyond these PyTorch is as fast, or the 16 pictures that are computed at once leave the cache.
-MOST_CHANNELS, MOST_OUTPUTS, MOST_TAPS, MOST_PIXELS = 16, 32, 11, 16384
+LEAST_PICTURES, MOST_CHANNELS, MOST_OUTPUTS, MOST_KERNELS, MOST_TAPS, MOST_PIXELS = 8, 32, 64, 1024, 11, 16384
 
 
 def kernel_obstacle(
@@ -52,8 +52,15 @@ def kernel_obstacle(
     padded_h, padded_w = height + 2 * sides[0], width + 2 * sides[1]
     if not (0 < kernel_h < padded_h and 0 < kernel_w < padded_w and height > 0 and width > 0 and outputs > 0):
         return "windows that do not fit"
-    if channels > MOST_CHANNELS or outputs > MOST_OUTPUTS or channels < 1:
-        return f"more than {MOST_CHANNELS} channels in or {MOST_OUTPUTS} out"
+    if (
+        channels < 1
+        or channels > MOST_CHANNELS
+        or outputs > MOST_OUTPUTS
+        or channels * outputs > MOST_KERNELS
+    ):
+        return f"more than {MOST_CHANNELS} channels in, {MOST_OUTPUTS} out or {MOST_KERNELS} pairs of them"
+    if not torch.compiler.is_compiling() and (input.dim() == 3 or input.shape[0] < LEAST_PICTURES):
+        return f"fewer than {LEAST_PICTURES} pictures"
     if channels * padded_h * padded_w > MOST_PIXELS or max(kernel_h, kernel_w) > MOST_TAPS:
         return f"pictures of more than {MOST_PIXELS} numbers or kernels of more than {MOST_TAPS} taps"
     return obstacle(input, weight, bias)
