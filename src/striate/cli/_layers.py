@@ -17,7 +17,7 @@ from striate.verdict.units import file_size
 if TYPE_CHECKING:
     from striate.geometry import ReceptiveField, Row, Trace
 
-HEADINGS = ("layer", "kind", "input", "output", "parameters", "MACs", "receptive field", "stride", "centre")
+HEADINGS = ("layer", "kind", "input", "output", "params", "MACs", "field", "stride", "centre")
 LEFT = 2  # columns of words
 
 
@@ -73,7 +73,7 @@ def notes(trace: Trace) -> list[str]:
 
 def _uneven(row: Row) -> list[str]:
     """Transposed convolutions whose taps overlap unevenly."""
-    texts = {}
+    texts: dict[str, None] = {}
     for operator, settings in row.operators:
         if operator == "conv_transpose":
             names = ("kernel", "stride", "padding", "dilation")
