@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from striate.ops._library import differentiable, obstacle, plain
 
-LAST = {4: torch.channels_last}  # of volumes PyTorch makes contiguous results
+LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def depthwise_obstacle(rank: int, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> str:
@@ -23,6 +23,8 @@ def depthwise_obstacle(rank: int, input: Tensor, weight: Tensor, bias: Tensor | 
         return "nothing to compute"
     if torch.is_autocast_enabled("cpu"):
         return "inside autocast"
+    if rank == 3 and is_last(input):
+        return "PyTorch decides the layout of its result by more than the input"
     return obstacle(input, weight, bias)
 
 
