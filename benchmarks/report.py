@@ -118,6 +118,19 @@ def kills(rows: list[Row]) -> tuple[str, float, Row] | None:
     return f"{total} kills, {lost} runs lost or changed", total / 50 if not lost else 0.0, group[-1]
 
 
+def overhead(rows: list[Row]) -> tuple[str, float, Row] | None:
+    """The operator whose call costs most beyond PyTorch's."""
+    if not rows:
+        return None
+    found = [
+        (times["beyond"], name, mode)
+        for name, modes in rows[-1]["microseconds"].items()
+        for mode, times in modes.items()
+    ]
+    worst, name, mode = max(found)
+    return f"at most {worst:.1f} µs (`{name}`, {mode})", 10 / worst, rows[-1]
+
+
 FIGURES = (
     Figure("`make demo` after the install", "≤ 60 s", "demo", latest("seconds", 60, "s")),
     Figure("MNIST, `mlp`", "≥ 98.0 %", "accuracy", accuracy("mnist", "mlp", 0.98, 5)),
@@ -143,6 +156,14 @@ FIGURES = (
         "startup",
         latest("import_beyond_torch_seconds", 0.05, "ms"),
     ),
+    Figure("`import striate.geometry`", "≤ 20 ms", "geometry", latest("import_seconds", 0.02, "ms")),
+    Figure(
+        "`geometry.trace` of 200 blocks, 600 layers",
+        "≤ 0.5 s",
+        "geometry",
+        latest("trace_seconds", 0.5, "s"),
+    ),
+    Figure("a call on 1×1×8×8 beyond PyTorch's", "≤ 10 µs", "overhead", overhead),
 )
 
 

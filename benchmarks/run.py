@@ -12,7 +12,17 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("startup", "demo", "operators", "jpeg_loading", "lenet_epoch", "kill_resume", "accuracy")
+NAMES = (
+    "startup",
+    "geometry",
+    "overhead",
+    "demo",
+    "operators",
+    "jpeg_loading",
+    "lenet_epoch",
+    "kill_resume",
+    "accuracy",
+)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from striate.geometry.window import output_size, same_padding
 LARGEST = 2**31 - 1  # of a kernel, stride, padding or dilation: sums and products of two fit 64 bits
 # What PyTorch and Python raise at arguments that cannot be: an operator that tries first explains these.
 REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, AttributeError, ZeroDivisionError)
+ONES = (1, (1,), (1, 1), (1, 1, 1))  # how no stride and no dilation are written
 SPATIAL_NAMES = {1: "(L)", 2: "(H, W)", 3: "(D, H, W)"}
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 

@@ -13,6 +13,7 @@ from striate.geometry.arguments import Pads, Whole
 from striate.ops._checks import (
     AXES,
     LARGEST,
+    ONES,
     REFUSALS,
     Pairs,
     check_addressable,
@@ -171,6 +172,8 @@ def _conv(
             dilations = per_dimension(operator, "dilation", dilation, rank)
             pairs = padding_pairs(operator, padding, input.shape[2:], weight.shape[2:], strides, dilations)
             return depthwise_conv(input, weight, bias, strides, pairs, dilations)
+        if padding == "same" and isinstance(padding, str) and padding_mode == "zeros":
+            padding = _centred(weight, stride, dilation) or padding
         if (
             padding_mode == "zeros"
             and (padding == "valid" or (padding != "same" and is_ordinary(padding)))
@@ -209,6 +212,17 @@ def _conv(
                 f"wanted floating point: input.float()"
             ) from error
         raise
+
+
+def _centred(weight: Tensor, stride: Whole, dilation: Whole) -> tuple[int, ...]:
+    """``"same"`` in numbers, where that is plain to see: no stride, no dilation and kernels with a centre."""
+    if stride not in ONES or dilation not in ONES:
+        return ()
+    kernel = weight.shape[2:]
+    for k in kernel:
+        if k % 2 == 0:
+            return ()
+    return tuple([k // 2 for k in kernel])
 
 
 def _check(

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
 from striate.ops._checks import (
+    REFUSALS,
     check_addressable,
     check_bias,
     check_floating,
@@ -196,10 +197,41 @@ def _by_pytorch(
     pool_size: Whole,
     pool_stride: Whole | None,
 ) -> Tensor:
-    if activation not in ACTIVATIONS:
+    try:
+        act, pooling = ACTIVATIONS[activation], POOLS[pool][rank]
+        size = per_dimension(operator, "pool_size", pool_size, rank)
+        step = size if pool_stride is None else per_dimension(operator, "pool_stride", pool_stride, rank)
+        result: Tensor = CONVOLUTIONS[rank](input, weight, bias, stride, padding, dilation, groups)
+        if pool == "max" and activation == "relu":  # they commute: ReLU on a quarter of the numbers
+            return F.relu(pooling(result, size, step))
+        pooled: Tensor = pooling(act(result), size, step)
+        return pooled
+    except (*REFUSALS, KeyError):  # the steps' own words have other names
+        options = (stride, padding, dilation, groups, activation, pool, pool_size, pool_stride)
+        _check(operator, rank, input, weight, bias, *options)
+        raise
+
+
+def _check(
+    operator: str,
+    rank: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Whole,
+    padding: Pads,
+    dilation: Whole,
+    groups: int,
+    activation: str,
+    pool: str,
+    pool_size: Whole,
+    pool_stride: Whole | None,
+) -> None:
+    """Raise the error that says what is wrong with the arguments, if anything is."""
+    if activation not in list(ACTIVATIONS):
         names = ", ".join(map(repr, ACTIVATIONS))
         raise ArgumentError(f"{operator}: activation came as {activation!r}; wanted one of {names}")
-    if pool not in POOLS:
+    if pool not in list(POOLS):
         raise ArgumentError(f"{operator}: pool came as {pool!r}; wanted 'max' or 'avg'")
     check_rank(operator, input, rank)
     check_weight(operator, "weight", weight, rank)
@@ -214,8 +246,3 @@ def _by_pytorch(
         output_sizes(operator, positions, size, step, nothing, (1,) * rank)
     except ArgumentError as error:
         raise ArgumentError(f"{error}, in pooling what the convolution leaves, {positions}") from None
-    result: Tensor = CONVOLUTIONS[rank](input, weight, bias, stride, padding, dilation, groups)
-    if pool == "max" and activation == "relu":  # they commute, and this is ReLU on a quarter of the numbers
-        return F.relu(POOLS[pool][rank](result, size, step))
-    result = POOLS[pool][rank](ACTIVATIONS[activation](result), size, step)
-    return result
