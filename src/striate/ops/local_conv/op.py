@@ -1,17 +1,13 @@
-"""Local convolution as one batch of matrix products, one for each output position and group."""
+"""Local convolution: the kernel's where there is one, otherwise composed of PyTorch's operators."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from striate.errors import ArgumentError, ArgumentTypeError
 from striate.geometry.arguments import Pads, Whole
-from striate.geometry.window import extent
 from striate.ops._checks import (
     LARGEST,
     SPATIAL_NAMES,
@@ -22,6 +18,8 @@ from striate.ops._checks import (
     check_rank,
     windows,
 )
+from striate.ops.local_conv.composed import local_conv_composed
+from striate.ops.local_conv.kernel import local_conv, local_conv_obstacle
 
 
 def local_conv1d(
@@ -153,29 +151,10 @@ def _local_conv(
     strides, pairs, dilations, output = windows(operator, input.shape[2:], kernel, stride, padding, dilation)
     _check_positions(operator, input, weight, bias, output)
 
-    batch_size, out_channels = input.shape[0], weight.shape[0]
-    positions = prod(output)
-    taps = weight.shape[1] * prod(kernel)  # numbers that one output is a sum of
-    share = out_channels // groups
-    channels_last = _is_channels_last(input)
-
-    patches = _patches(_padded(operator, input, pairs), kernel, strides, dilations)
-    patches = patches.view(batch_size, groups, weight.shape[1], *patches.shape[2:])
-    columns = _positions_first(patches.transpose(0, 1).reshape(groups * batch_size * taps, positions))
-    columns = columns.view(positions * groups, batch_size, taps)
-    kernels = _positions_first(weight.reshape(out_channels * taps, positions))
-    kernels = kernels.view(positions * groups, share, taps).transpose(1, 2)
-    if bias is None:
-        result = torch.bmm(columns, kernels)
-    else:
-        offsets = _positions_first(bias.reshape(out_channels, positions))
-        result = torch.baddbmm(offsets.view(positions * groups, 1, share), columns, kernels)
-
-    result = result.view(positions, groups, batch_size, share)
-    if channels_last:
-        result = result.permute(2, 0, 1, 3).contiguous()
-        return result.view(batch_size, *output, out_channels).movedim(-1, 1)
-    return result.permute(2, 1, 3, 0).contiguous().view(batch_size, out_channels, *output)
+    _check_padded(operator, input, pairs)
+    if not local_conv_obstacle(input, weight, bias):
+        return local_conv(input, weight, bias, strides, pairs, dilations)
+    return local_conv_composed(input, weight, bias, strides, pairs, dilations)
 
 
 def _check_positions(
@@ -193,38 +172,13 @@ def _check_positions(
     check_bias(operator, "bias", bias, (weight.shape[0], *output))
 
 
-def _padded(operator: str, input: Tensor, pairs: Pairs) -> Tensor:
-    """``input`` with zeros around it."""
+def _check_padded(operator: str, input: Tensor, pairs: Pairs) -> None:
+    """The padded picture can be addressed."""
     if not any(before or after for before, after in pairs):
-        return input
+        return
     sizes = [before + n + after for n, (before, after) in zip(input.shape[2:], pairs, strict=True)]
     if prod(sizes) > LARGEST:
         raise ArgumentError(
             f"{operator}: padding makes every channel {' × '.join(map(str, sizes))}; wanted at most {LARGEST} "
             f"samples: take a smaller padding, kernel or dilation"
         )
-    return F.pad(input, [end for pair in reversed(pairs) for end in pair])
-
-
-def _patches(input: Tensor, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Tensor:
-    """A view ``(N, C, *kernel, *output)`` of all windows; nothing is copied."""
-    rank = len(kernel)
-    for dimension, (k, s, d) in enumerate(zip(kernel, stride, dilation, strict=True), start=2):
-        input = input.unfold(dimension, extent(k, d), s)[..., ::d]
-    return input.permute(0, 1, *range(2 + rank, 2 + 2 * rank), *range(2, 2 + rank))
-
-
-def _positions_first(matrix: Tensor) -> Tensor:
-    """The transpose in memory: PyTorch copies a plain matrix in blocks, several times faster than
-    it permutes many dimensions in one go.
-    """
-    return matrix.t().contiguous()
-
-
-def _is_channels_last(input: Tensor) -> bool:
-    """Whether the layout of ``input`` asks for channels-last output, as PyTorch's convolution decides."""
-    if input.is_contiguous():
-        return False
-    if input.dim() == 4:
-        return input.is_contiguous(memory_format=torch.channels_last)
-    return input.dim() == 5 and input.is_contiguous(memory_format=torch.channels_last_3d)

@@ -167,6 +167,7 @@ SPEC = OpSpec(
         _call((32, 3, 32, 32), 6, (5, 5), name="local 5×5, 3→6, batch 32, 32²"),
         _call((8, 32, 28, 28), 32, (3, 3), name="local 3×3, 32→32, batch 8, 28²", padding=1),
     ],
+    library_operators=("local_conv", "local_conv_backward"),
     paper="LeCun, Generalization and network design strategies, 1989",
     layer_samples=[
         LayerSample(
