@@ -30,7 +30,9 @@ def local_conv_composed(
     share = out_channels // groups
     channels_last = _is_channels_last(input)
 
-    padded = F.pad(input, [end for pair in reversed(pairs) for end in pair]) if any(map(any, pairs)) else input
+    padded = (
+        F.pad(input, [end for pair in reversed(pairs) for end in pair]) if any(map(any, pairs)) else input
+    )
     patches = _patches(padded, kernel, stride, dilation)
     patches = patches.view(batch_size, groups, weight.shape[1], *patches.shape[2:])
     columns = _positions_first(patches.transpose(0, 1).reshape(groups * batch_size * taps, positions))

@@ -26,24 +26,32 @@ struct Tap {
   int64_t weight, sample, number;
 };
 
-// Those for one row of the output, column taps outermost: neighbours do not touch the same numbers at once.
-inline int64_t taps_of_row(const Local& d, const Lines& lines, int64_t row, Tap* taps) {
-  const Axis &deep = d.axis[0], &high = d.axis[1], &wide = d.axis[2];
-  const int64_t plane_out = row / high.out, row_out = row % high.out;
-  int64_t count = 0;
-  for (int64_t kw = 0; kw < wide.kernel; ++kw)
-    for (int64_t kd = 0; kd < deep.kernel; ++kd)
-      for (int64_t kh = 0; kh < high.kernel; ++kh) {
-        const int64_t plane = plane_out * deep.stride - deep.before + kd * deep.dilation;
-        const int64_t line = row_out * high.stride - high.before + kh * high.dilation;
-        if (plane < 0 || plane >= deep.in || line < 0 || line >= high.in) continue;
-        const int64_t number = (kd * high.kernel + kh) * wide.kernel + kw, reach = kw * wide.dilation;
-        taps[count++] = {number * d.positions() + row * wide.out,
-                         (plane * high.in + line) * lines.row + reach % wide.stride * lines.width + reach / wide.stride,
-                         number};
-      }
-  return count;
-}
+// Those of every row of the output, column taps outermost: neighbours do not touch the same numbers at once.
+struct Taps {
+  Workspace<Tap> tap;
+  Workspace<int64_t> first;  // the row's first tap; one more at the end
+
+  Taps(const Local& d, const Lines& lines) : tap(d.rows() * d.taps()), first(d.rows() + 1) {
+    const Axis &deep = d.axis[0], &high = d.axis[1], &wide = d.axis[2];
+    int64_t count = 0;
+    for (int64_t row = 0; row < d.rows(); ++row) {
+      first[row] = count;
+      for (int64_t kw = 0; kw < wide.kernel; ++kw)
+        for (int64_t kd = 0; kd < deep.kernel; ++kd)
+          for (int64_t kh = 0; kh < high.kernel; ++kh) {
+            const int64_t plane = row / high.out * deep.stride - deep.before + kd * deep.dilation;
+            const int64_t line = row % high.out * high.stride - high.before + kh * high.dilation;
+            if (plane < 0 || plane >= deep.in || line < 0 || line >= high.in) continue;
+            const int64_t number = (kd * high.kernel + kh) * wide.kernel + kw, reach = kw * wide.dilation;
+            const int64_t column = reach % wide.stride * lines.width + reach / wide.stride;
+            tap[count++] = {number * d.positions() + row * wide.out, (plane * high.in + line) * lines.row + column, number};
+          }
+    }
+    first[d.rows()] = count;
+  }
+  const Tap* of(int64_t row) const { return tap.data() + first[row]; }
+  int64_t count(int64_t row) const { return first[row + 1] - first[row]; }
+};
 
 template <class T>
 void pack(const Local& d, const Lines& lines, const Strided<const T>& from, arithmetic<T>* to) {
@@ -98,6 +106,7 @@ void local_forward(const Local& d, const Strided<const T>& x, const T* weight, c
   const Lines lines = Lines::of<T>(d);
   const Workspace<A> packed(d.images * d.in_channels() * lines.image);
   pack(d, lines, x, packed.data());
+  const Taps all(d, lines);
   const int64_t width = d.padded_columns(V), columns = d.axis[2].out, taps = d.taps(), positions = d.positions();
   const int64_t next_image = d.in_channels() * lines.image;
   const int64_t most = BUFFER / (d.images * width), blocks = most < d.rows() ? d.rows() / (most < 1 ? 1 : most) : 1;
@@ -105,7 +114,6 @@ void local_forward(const Local& d, const Strided<const T>& x, const T* weight, c
     const int64_t out = piece / blocks, block = piece % blocks, first_in = out / d.out * d.in;
     const int64_t begin = block * d.rows() / blocks, end = (block + 1) * d.rows() / blocks, rows = end - begin;
     const Workspace<A> sums(d.images * rows * width);
-    const Workspace<Tap> tap(taps);
     for (int64_t row = begin; row < end; ++row)
       for (int64_t n = 0; n < d.images; ++n) {
         A* line = &sums[(n * rows + row - begin) * width];
@@ -116,7 +124,8 @@ void local_forward(const Local& d, const Strided<const T>& x, const T* weight, c
       const T* kernels = weight + (out * d.in + c) * taps * positions;
       const A* channel = packed.data() + (first_in + c) * lines.image;
       for (int64_t row = begin; row < end; ++row) {
-        const int64_t count = taps_of_row(d, lines, row, tap.data());
+        const Tap* tap = all.of(row);
+        const int64_t count = all.count(row);
         for (int64_t i = 0; i < columns; i += V) {
           const int some = static_cast<int>(columns - i < V ? columns - i : V);
           for_pictures<PICTURES>(0, d.images, [&](auto pictures, int64_t n) {
@@ -145,18 +154,18 @@ void local_forward(const Local& d, const Strided<const T>& x, const T* weight, c
 
 // Sums over the pictures, in their order.
 template <class T>
-void gradient_of_weight(const Local& d, const Lines& lines, const arithmetic<T>* x, const arithmetic<T>* dy, T* dw) {
+void gradient_of_weight(const Local& d, const Lines& lines, const Taps& all, const arithmetic<T>* x, const arithmetic<T>* dy, T* dw) {
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
   const int64_t width = d.padded_columns(V), columns = d.axis[2].out, taps = d.taps(), positions = d.positions();
   const int64_t next_x = d.in_channels() * lines.image, next_dy = d.out_channels() * d.rows() * width;
   for_pieces(d.out_channels() * d.in, [&](int64_t piece) {
     const int64_t out = piece / d.in, in = out / d.out * d.in + piece % d.in;
-    const Workspace<Tap> tap(taps);
     const Workspace<bool> met(taps);
     T* result = dw + piece * taps * positions;
     for (int64_t row = 0; row < d.rows(); ++row) {
-      const int64_t count = taps_of_row(d, lines, row, tap.data());
+      const Tap* tap = all.of(row);
+      const int64_t count = all.count(row);
       for (int64_t t = 0; t < taps; ++t) met[t] = false;
       for (int64_t t = 0; t < count; ++t) met[tap[t].number] = true;
       for (int64_t t = 0; t < taps; ++t)
@@ -188,7 +197,7 @@ void gradient_of_weight(const Local& d, const Lines& lines, const arithmetic<T>*
 }
 
 template <class T>
-void gradient_of_input(const Local& d, const Lines& lines, const arithmetic<T>* dy, const T* weight,
+void gradient_of_input(const Local& d, const Lines& lines, const Taps& all, const arithmetic<T>* dy, const T* weight,
                        const Strided<T>& dx) {
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
@@ -202,12 +211,12 @@ void gradient_of_input(const Local& d, const Lines& lines, const arithmetic<T>* 
     const int64_t in = piece / shares, first = piece % shares * share, group = in / d.in;
     const int64_t images = d.images - first < share ? d.images - first : share;
     const Workspace<A> sums(images * lines.image);
-    const Workspace<Tap> tap(taps);
     std::memset(sums.data(), 0, static_cast<size_t>(images * lines.image) * sizeof(A));
     for (int64_t out = group * d.out; out < (group + 1) * d.out; ++out) {
       const T* kernels = weight + (out * d.in + in % d.in) * taps * positions;
       for (int64_t row = 0; row < d.rows(); ++row) {
-        const int64_t count = taps_of_row(d, lines, row, tap.data());
+        const Tap* tap = all.of(row);
+        const int64_t count = all.count(row);
         const A* gradient = dy + first * next_dy + (out * d.rows() + row) * width;
         for (int64_t t = 0; t < count; ++t)
           for (int64_t i = 0; i < columns; i += V) {
@@ -241,11 +250,12 @@ void local_backward(const Local& d, const Strided<const T>& dy, const Strided<co
                     const Strided<T>& dx, T* dw) {
   using A = arithmetic<T>;
   const Lines lines = Lines::of<T>(d);
+  const Taps all(d, lines);
   const Workspace<A> gradient(d.images * d.out_channels() * d.rows() * d.padded_columns(lanes<T>));
   pack_gradient(d, dy, gradient.data());
-  if (dx.data) gradient_of_input<T>(d, lines, gradient.data(), weight, dx);
+  if (dx.data) gradient_of_input<T>(d, lines, all, gradient.data(), weight, dx);
   if (!dw) return;
   const Workspace<A> packed(d.images * d.in_channels() * lines.image);
   pack(d, lines, x, packed.data());
-  gradient_of_weight<T>(d, lines, packed.data(), gradient.data(), dw);
+  gradient_of_weight<T>(d, lines, all, packed.data(), gradient.data(), dw);
 }
