@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+import report_speed
 from stamp import ROOT, read_results
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -148,6 +149,17 @@ FIGURES = (
         "JPEGs of 1600×1200 to 96×96, against Pillow in a DataLoader", "≥ 1.5×", "jpeg_loading", jpegs(96)
     ),
     Figure("the same to 224×224", "≥ 1.5×", "jpeg_loading", jpegs(224)),
+    Figure(
+        "every operator and layout against its best peer", "≥ 0.97×", "operators", report_speed.never_slower
+    ),
+    Figure("the same with backward, geometric mean", "≥ 4×", "operators", report_speed.mean_gain),
+    Figure(
+        "own kernels with backward, of the roofline",
+        "median ≥ 60 %, all ≥ 40 %",
+        "operators",
+        report_speed.roofline,
+    ),
+    Figure("accelerated models, training step", "≥ 0.97×", "models", report_speed.accelerated),
     Figure("kill −9 and resume", "50 kills, none lost", "kill_resume", kills),
     Figure("`striate --help`", "≤ 0.4 s", "startup", latest("help_seconds", 0.4, "s")),
     Figure(
@@ -188,6 +200,8 @@ def page() -> str:
         figures_table(),
         *accuracy_part(),
         *epoch_part(),
+        *report_speed.operators_part(read_results("operators"), table, where),
+        *report_speed.models_part(read_results("models"), table, where),
         *kill_part(),
     ]
     return "\n".join(part for part in parts if part).rstrip() + "\n"

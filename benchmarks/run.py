@@ -18,6 +18,7 @@ NAMES = (
     "overhead",
     "demo",
     "operators",
+    "models",
     "jpeg_loading",
     "lenet_epoch",
     "kill_resume",

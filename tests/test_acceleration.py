@@ -9,6 +9,7 @@ from torch.nn.utils import parametrizations
 
 import striate
 from striate.ops._library import NATIVE
+from striate.ops._serving import kernels_used
 
 pytestmark = pytest.mark.skipif(not NATIVE.loaded, reason=NATIVE.why)
 
@@ -132,3 +133,89 @@ def test_hooks_and_sharing_survive():
     check_equal(model, twin, torch.randn(2, 8, 16, 16))
     assert seen == [shared, shared]
     assert torch.equal(copy.deepcopy(model)[0].weight, shared.weight)
+
+
+def sequence():
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU(inplace=True),
+        nn.Flatten(), nn.Linear(400, 10),
+    )  # fmt: skip
+
+
+def test_neighbours_compute_in_one_pass():
+    model = sequence()
+    twin, classes = copy.deepcopy(model), [type(m) for m in model.modules()]
+    report = striate.accelerate(model)
+    assert {change.name for change in report.changed if "one pass" in change.why} == {"0", "3"}
+    x = torch.randn(16, 1, 28, 28)
+    assert kernels_used(lambda: run(model, x)) == ("conv_pool", "conv_pool_backward")
+    check_equal(model, twin, x)
+    check_equal(model, twin, torch.randn(2, 1, 28, 28))  # too few for the kernel: layer by layer
+    assert torch.allclose(model[:2](x), twin[:2](x), atol=1e-5), "a slice is what it was"
+    assert torch.allclose(model[0](x), twin[0](x), atol=1e-5), "so is a layer"
+    assert not striate.accelerate(model).changed
+    assert type(copy.deepcopy(model)) is type(model)
+    report.undo()
+    assert [type(m) for m in model.modules()] == classes
+
+
+def test_hooks_see_what_lies_between():
+    model, seen = sequence(), []
+    striate.accelerate(model)
+    model[1].register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    x = torch.randn(16, 1, 28, 28)
+    assert kernels_used(lambda: model(x)) == ("max_pool", "conv_pool")
+    assert seen == [(16, 6, 28, 28)]
+
+
+def test_sequences_that_compute_something_else_are_left_alone():
+    class Backwards(nn.Sequential):
+        def forward(self, input):
+            for layer in reversed(self):
+                input = layer(input)
+            return input
+
+    model = Backwards(nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(1, 6, 5), nn.MaxPool2d(2))
+    twin = copy.deepcopy(model)
+    striate.accelerate(model)
+    assert type(model) is Backwards
+    check_equal(model, twin, torch.randn(16, 1, 28, 28))
+
+
+def test_weights_of_many_channels_lie_with_channels_last():
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.Conv2d(16, 32, 3), nn.Conv2d(32, 32, 1), nn.Conv2d(32, 32, 3)
+    )
+    twin, weights = copy.deepcopy(model), [conv.weight for conv in model]
+    report = striate.accelerate(model)
+    assert report.channels_last == ["0", "1", "3"]
+    assert "channels last in 3 convolutions" in str(report)
+    assert all(conv.weight is weight for conv, weight in zip(model, weights, strict=True))
+    y = model(torch.randn(2, 3, 16, 16))
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    check_equal(model, twin, torch.randn(2, 3, 16, 16))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(model.state_dict().values(), twin.state_dict().values(), strict=True)
+    )
+    assert not striate.accelerate(model).channels_last
+    report.undo()
+    assert all(conv.weight.is_contiguous() for conv in model)
+
+
+def test_an_optimiser_made_before_goes_on():
+    models = [
+        nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(16, 16, 3, groups=16)) for _ in range(2)
+    ]
+    models[1].load_state_dict(models[0].state_dict())
+    optimisers = [torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9) for model in models]
+    x = torch.randn(4, 16, 8, 8)
+    for step in range(3):
+        for model, optimiser in zip(models, optimisers, strict=True):
+            run(model, x)
+            optimiser.step()
+        if step == 0:
+            assert striate.accelerate(models[0]).channels_last == ["0"]
+    for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.jit import ScriptModule
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils.parametrize import is_parametrized
 
 import striate.nn as ours
+from striate.fusion import Fused, fusible_runs
 from striate.ops._library import NATIVE
 
 
@@ -46,20 +48,31 @@ class Acceleration:
     Attributes:
         changed: the layers that compute by Striate's kernels now.
         left: the other convolutions and poolings, each with the reason.
+        channels_last: names of the convolutions whose weights have their channels last now, so that
+            pictures between layers have, too.
     """
 
     changed: list[Change] = field(default_factory=list)
     left: list[Refusal] = field(default_factory=list)
+    channels_last: list[str] = field(default_factory=list)
     _classes: list[tuple[nn.Module, type[nn.Module]]] = field(default_factory=list, repr=False)
+    _weights: list[Tensor] = field(default_factory=list, repr=False)
 
     def undo(self) -> None:
         """Make every layer what it was."""
         for module, kind in self._classes:
             module.__class__ = kind
+        for weight in self._weights:
+            weight.data = weight.data.contiguous()
         self._classes.clear()
+        self._weights.clear()
 
     def __str__(self) -> str:
         lines = [f"{len(self.changed)} layers on Striate's kernels, {len(self.left)} left as they are"]
+        if self.channels_last:
+            lines.append(
+                f"  channels last in {len(self.channels_last)} convolutions: {WIDE_MODEL} (PyTorch is faster so)"
+            )
         lines += [f"  + {one.name or 'the model'} ({one.layer}): {one.why}" for one in self.changed]
         lines += [f"  - {one.name or 'the model'} ({one.layer}): {one.why}" for one in self.left]
         return "\n".join(lines)
@@ -69,8 +82,12 @@ def accelerate(model: nn.Module) -> Acceleration:
     """Let the layers of ``model`` that Striate has faster kernels for compute by them, in place.
 
     Parameters, buffers, state dict, hooks, training mode and names stay; a layer's class becomes its
-    counterpart in ``striate.nn``, a subclass of its own. Results are the same within rounding: the
-    kernels add in another order. What gains nothing keeps PyTorch's operator, and what Striate cannot
+    counterpart in ``striate.nn``, a subclass of its own. In an ``nn.Sequential`` a convolution, a ReLU
+    and a max-pool that follow each other compute in one pass. Where most of the work is in convolutions
+    of many channels, their weights are laid out with channels last, as
+    ``model.to(memory_format=torch.channels_last)`` does, and the pictures between the layers follow.
+    Results are the same within rounding: the kernels add in another order.
+    What gains nothing keeps PyTorch's operator, and what Striate cannot
     answer for (subclasses that compute something else, parametrizations, quantised layers, TorchScript, an
     own ``forward``) is left alone and named.
 
@@ -91,6 +108,9 @@ def accelerate(model: nn.Module) -> Acceleration:
     report = Acceleration()
     for name, module in model.named_modules():
         kind = type(module)
+        if isinstance(module, nn.Sequential) and not isinstance(module, Fused):
+            _fuse(report, name, module)
+            continue
         if isinstance(module, ScriptModule):
             report.left.append(Refusal(name, module.original_name, "TorchScript"))
         elif kind.__module__.startswith(("torch.ao.", "torch.nn.quantized", "torch.nn.intrinsic")):
@@ -101,8 +121,51 @@ def accelerate(model: nn.Module) -> Acceleration:
                 continue
             report.changed.append(Change(name, kind.__name__, GAINS[base](module)[1]))
             report._classes.append((module, kind))
-            module.__class__ = _counterpart(kind, base)  # type: ignore[arg-type]
+            module.__class__ = _counterpart(kind, COUNTERPARTS[base])  # type: ignore[arg-type]
+    _lay_out(report, model)
     return report
+
+
+def _fuse(report: Acceleration, name: str, module: nn.Sequential) -> None:
+    """Let neighbours in a sequence compute in one pass."""
+    kind = type(module)
+    if not NATIVE.loaded or kind.forward is not nn.Sequential.forward or "forward" in vars(module):
+        return
+    for start, layers in fusible_runs(module):
+        layer = " + ".join(type(one).__name__ for one in layers)
+        report.changed.append(
+            Change(f"{name}.{start}".lstrip("."), layer, "one pass: nothing between them is stored")
+        )
+        if type(module) is kind:
+            report._classes.append((module, kind))
+            module.__class__ = _counterpart(kind, Fused)  # type: ignore[assignment, arg-type]
+
+
+def _lay_out(report: Acceleration, model: nn.Module) -> None:
+    """Lay weights out with channels last where most of the arithmetic is faster so."""
+    found: dict[str, Tensor] = {}
+    narrow = wide = 0
+    for name, module in model.named_modules():
+        if not isinstance(module, nn.Conv2d) or isinstance(module, ScriptModule | LazyModuleMixin):
+            continue
+        is_plain = type(module) in (nn.Conv2d, ours.Conv2d) and not is_parametrized(module)
+        if module.groups > 1:
+            continue
+        weight = module.weight
+        if module.in_channels < WIDE:
+            narrow += weight.numel()
+        else:
+            wide += weight.numel()
+        if is_plain and weight.is_cpu and weight.is_contiguous() and weight._base is None:
+            found[name] = weight
+    if not NATIVE.loaded or wide <= narrow:
+        return
+    for name, weight in found.items():
+        if weight.is_contiguous(memory_format=torch.channels_last):
+            continue  # 1×1: both orders are one
+        weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        report.channels_last.append(name)
+        report._weights.append(weight)
 
 
 def _obstacle(module: nn.Module, base: type[nn.Module]) -> str:
@@ -124,11 +187,11 @@ def _obstacle(module: nn.Module, base: type[nn.Module]) -> str:
 
 
 @cache
-def _counterpart(kind: type[nn.Module], base: type[nn.Module]) -> type[nn.Module]:
-    """The class that computes by kernels and is a ``kind`` all the same."""
-    if kind is base:
-        return COUNTERPARTS[base]
-    return type(kind.__name__, (kind, COUNTERPARTS[base]), {"__module__": kind.__module__})
+def _counterpart(kind: type[nn.Module], ours: type[nn.Module]) -> type[nn.Module]:
+    """The class that computes as ``ours`` and is a ``kind`` all the same."""
+    if issubclass(ours, kind):
+        return ours
+    return type(kind.__name__, (kind, ours), {"__module__": kind.__module__})
 
 
 def _convolution(module: nn.Module) -> tuple[bool, str]:
@@ -151,6 +214,8 @@ def _max_pool(module: nn.Module) -> tuple[bool, str]:
     return True, "winners in a byte, gradients gathered"
 
 
+WIDE = 16  # channels from which on PyTorch's convolutions are faster with channels last
+WIDE_MODEL = f"most weights are of convolutions of {WIDE} channels or more"
 COMPUTES = ("__call__", "forward", "_conv_forward")
 TRANSPOSED = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 Gain = Callable[[nn.Module], tuple[bool, str]]

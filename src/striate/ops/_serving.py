@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,17 +51,24 @@ def served() -> Iterator[Served]:
             yield _ask(spec, call)
 
 
+def kernels_used(step: Callable[[], Any]) -> tuple[str, ...]:
+    """Names of Striate's kernels that ``step`` calls, in the order in which they first run."""
+    with _Watch() as watch:
+        step()
+    return tuple(watch.kernels)
+
+
 def _ask(spec: OpSpec, call: Call) -> Served:
     shape = call.tensors["input"]
     if isinstance(shape, tuple) and len(shape) > 3:
         call = replace(call, tensors={**call.tensors, "input": (min(shape[0], 8), *shape[1:])})
     tensors = spec.tensors(call, torch.float32)
-    with _Watch() as watch, torch.no_grad():
-        spec.functions[call.function](**tensors, **call.options)
+    with torch.no_grad():
+        by = kernels_used(lambda: spec.functions[call.function](**tensors, **call.options))
     why = ""
-    if not watch.kernels:
+    if not by:
         why = NATIVE.why if not NATIVE.loaded else ""
         why = why or (
             spec.kernel_obstacle(call, tensors) if spec.kernel_obstacle else "there is no kernel for it"
         )
-    return Served(spec.name, str(call), tuple(watch.kernels), why)
+    return Served(spec.name, str(call), by, why)
