@@ -5,7 +5,7 @@ It uses PyTorch's stable ABI and no Python at all, so one build serves every tor
 
 Without torch at build time or without a compiler nothing is built, and Striate computes through PyTorch's
 own operators. ``STRIATE_BUILD=0`` asks for that; ``STRIATE_BUILD=1`` makes it an error;
-``STRIATE_SANITIZE=address`` or ``undefined`` builds with that sanitizer.
+``STRIATE_SANITIZE=address,undefined`` builds with these sanitizers; ``tools/sanitize.sh`` uses it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def kernels() -> dict[str, Any]:
     flags += [f"-isystem{path}" for path in include_paths()]  # warnings in torch's headers are not ours
     link = ["-Wl,-s"] if sys.platform == "linux" else []
     if SANITIZE:
-        flags += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g1", "-fno-sanitize-recover=all"]
+        flags += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all"]
+        flags += ["-g1", "-O1"]  # more would take minutes to compile
         link = [f"-fsanitize={SANITIZE}"]
     sources = sorted(str(path.relative_to(ROOT)) for path in (ROOT / OPS).glob("**/*.cpp"))
     library = CppExtension(

@@ -5,6 +5,7 @@ Pictures are ``(N, …, C)`` and kernels ``(…, C_in, C_out)``: they are turned
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -134,10 +135,26 @@ def turned(name: str, tensor: Tensor, rank: int, is_local: bool) -> Any:
     return array(tensor)
 
 
+LONGEST = 3.0  # seconds of a call; XLA has no fast grouped convolution, and some take minutes
+
+
 def by_jax(
     call: Call, tensors: dict[str, Any], gradient: Tensor
 ) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """Forward; forward and backward, whose results come last: gradient after gradient."""
+    """Forward; forward and backward, whose results come last: gradient after gradient.
+
+    Raises:
+        AbsentError: one picture takes so long that all of them would take seconds.
+    """
+    pictures = len(gradient)
+    if len(tensors) > 1 and pictures > 1:
+        first = by_jax(call, {**tensors, "input": tensors["input"][:1]}, gradient[:1])
+        for step in first:
+            for limit in (2 * LONGEST, LONGEST / pictures):  # with compiling, and without
+                started = time.perf_counter()
+                step()
+                if (seconds := time.perf_counter() - started) > limit:
+                    raise AbsentError(f"a call would take about {pictures * seconds:.0f} s")
     rank, is_local = tensors["input"].dim() - 2, call.function.startswith("local")
     values = {
         name: [turned(name, t, rank, is_local) for t in part]
