@@ -12,12 +12,12 @@ DEV := $(VENV)/.installed-dev
 BENCH := $(BENCH_VENV)/.installed-bench
 CODE := src tests benchmarks tools setup.py
 
-.PHONY: help demo test check bench data clean
+.PHONY: help demo test isa sanitize check bench data clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 14
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 	@echo
 	@echo "  Another Python:                     make PYTHON=python3.12 demo"
 	@echo "  Linux without a GPU, small torch:   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo"
@@ -30,6 +30,14 @@ test: $(DEV) $(KERNELS)  ## install, then the whole test suite
 	@tools/system_deps.sh npm
 	@$(VENV)/bin/python tools/fetch_data.py || [ "$$CI" != true ]
 	$(VENV)/bin/python -m pytest
+
+isa: $(DEV) $(KERNELS)  ## the contract tests with each instruction set, and without the kernels
+	STRIATE_ISA=avx2 $(VENV)/bin/python -m pytest -q tests/contract
+	STRIATE_ISA=portable $(VENV)/bin/python -m pytest -q tests/contract
+	STRIATE_NATIVE=0 $(VENV)/bin/python -m pytest -q tests/contract
+
+sanitize: $(DEV)  ## the kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
+	@tools/sanitize.sh $(VENV)/bin/python
 
 check: $(DEV)  ## lint, formatting, types, house rules
 	$(VENV)/bin/ruff check $(CODE)

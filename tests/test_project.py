@@ -74,7 +74,7 @@ def test_documents_name_only_targets_and_files_that_exist(document: str):
 
 def test_make_lists_its_targets():
     done = subprocess.run(["make", "-C", str(ROOT), "help"], check=True, capture_output=True, text=True)
-    for target in ("demo", "test", "check", "bench", "data", "clean"):
+    for target in ("demo", "test", "isa", "sanitize", "check", "bench", "data", "clean"):
         assert f"make {target}" in done.stdout
 
 
