@@ -59,9 +59,10 @@ def test_same_results_and_state_and_back_again(form):
     twin, classes = copy.deepcopy(model), [type(m) for m in model.modules()]
     report = striate.accelerate(model)
     assert [change.name for change in report.changed] == ["3", "4", "5"]
-    assert {refusal.name: refusal.why for refusal in report.left} == dict.fromkeys(
-        "06", "dense: PyTorch is as fast"
-    )
+    assert {refusal.name: refusal.why for refusal in report.left} == {
+        "0": "a first layer: PyTorch is as fast where its input wants no gradient",
+        "6": "dense: PyTorch is as fast",
+    }
     assert list(model.state_dict()) == list(twin.state_dict())
     x = torch.randn(2, 3, 64, 64).contiguous(memory_format=form)
     check_equal(model, twin, x)
@@ -105,7 +106,9 @@ def test_what_it_cannot_answer_for_is_left_alone_and_named():
             "indices": nn.MaxPool2d(2, return_indices=True),
             "reflect": nn.Conv2d(4, 4, 3, padding=1, groups=4, padding_mode="reflect"),
             "lazy": nn.LazyConv2d(4, 3),
-            "grouped": nn.Conv2d(4, 4, 3, groups=2),
+            "grouped": nn.Conv2d(64, 64, 3, groups=2),
+            "stem": nn.Conv2d(3, 32, 3),
+            "volume": nn.Conv3d(4, 4, 3, groups=2),
         }
     )
     model["patched"].forward = lambda x: x
@@ -117,10 +120,24 @@ def test_what_it_cannot_answer_for_is_left_alone_and_named():
     assert set(reasons) == set(model)
     for name, word in {
         "own": "subclass", "parametrized": "parametrized", "patched": "forward", "scripted": "TorchScript",
-        "indices": "indices", "reflect": "reflect", "lazy": "lazy", "grouped": "kernel",
+        "indices": "indices", "reflect": "reflect", "lazy": "lazy", "grouped": "more than",
+        "stem": "first layer", "volume": "volumes",
     }.items():  # fmt: skip
         assert word in reasons[name]
         assert f"- {name} (" in str(report)
+
+
+def test_few_channels():
+    model = nn.Sequential(
+        nn.Conv2d(1, 8, 5, stride=2, padding=2),
+        nn.Conv2d(8, 16, 3, padding=1, groups=2),
+        nn.ConvTranspose2d(16, 16, 4, stride=2, padding=1, groups=4),
+        nn.ConvTranspose2d(16, 3, 4, stride=2, padding=1),
+    )
+    twin, report = copy.deepcopy(model), striate.accelerate(model)
+    assert len(report.changed) == 4, str(report)
+    assert "8 channels in a group" in report.changed[1].why
+    check_equal(model, twin, torch.randn(2, 1, 32, 32))
 
 
 def test_hooks_and_sharing_survive():
@@ -165,7 +182,7 @@ def test_hooks_see_what_lies_between():
     striate.accelerate(model)
     model[1].register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
     x = torch.randn(16, 1, 28, 28)
-    assert kernels_used(lambda: model(x)) == ("max_pool", "conv_pool")
+    assert kernels_used(lambda: model(x)) == ("few_channels_conv", "max_pool", "conv_pool")
     assert seen == [(16, 6, 28, 28)]
 
 

@@ -15,6 +15,7 @@ from torch.nn.utils.parametrize import is_parametrized
 import striate.nn as ours
 from striate.fusion import Fused, fusible_runs
 from striate.ops._library import NATIVE
+from striate.ops.conv.few_channels import FEW, FIRST
 
 
 @dataclass(frozen=True)
@@ -196,13 +197,26 @@ def _counterpart(kind: type[nn.Module], ours: type[nn.Module]) -> type[nn.Module
 
 def _convolution(module: nn.Module) -> tuple[bool, str]:
     assert isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | TRANSPOSED)
+    ins, outs = module.in_channels // module.groups, module.out_channels // module.groups
+    is_volume = isinstance(module, nn.Conv3d | nn.ConvTranspose3d)
     if module.groups == 1:
-        return False, "dense: PyTorch is as fast"
-    if not module.groups == module.in_channels == module.out_channels:
-        return False, "grouped, or with a multiplier: there is no kernel yet"
+        first = outs if isinstance(module, TRANSPOSED) else ins
+        if first > FIRST or is_volume:
+            return False, "dense: PyTorch is as fast"
+        if not isinstance(module, TRANSPOSED) and outs > FEW:
+            return False, "a first layer: PyTorch is as fast where its input wants no gradient"
+        gain = f"{min(ins, outs)} channels: lanes are positions"
+    elif ins == outs == 1:
+        gain = "depthwise: gradients of input and weight in one sweep"
+    elif is_volume:
+        return False, "grouped volumes: there is no kernel"
+    elif max(ins, outs) > FEW:
+        return False, f"more than {FEW} channels in a group: PyTorch is as fast"
+    else:
+        gain = f"{max(ins, outs)} channels in a group: lanes are positions"
     if module.padding_mode != "zeros":
         return False, f"{module.padding_mode} padding is added by PyTorch"
-    return True, "depthwise: gradients of input and weight in one sweep"
+    return True, gain
 
 
 def _max_pool(module: nn.Module) -> tuple[bool, str]:

@@ -197,7 +197,11 @@ Save = Callable[[Any, tuple[Any, ...], Any], None]
 
 
 def differentiable(
-    schema: str, fake: Callable[..., Any], save: Save, backward: Callable[..., Any]
+    schema: str,
+    fake: Callable[..., Any],
+    save: Save,
+    backward: Callable[..., Any],
+    compute: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:
     """Define ``striate::name`` and give the function that calls it with gradients.
 
@@ -211,11 +215,16 @@ def differentiable(
         fake: same arguments → empty tensors of the result's shapes, dtypes and strides.
         save: ``(ctx, inputs, output)``: keeps what the gradient needs.
         backward: ``(ctx, *gradients)`` → one gradient or ``None`` for each argument.
+        compute: in place of a kernel in ``cpu.cpp``, where only the gradient has kernels.
     """
     name = schema.partition("(")[0]
     LIBRARY.define(schema)
-    _check_built(name)
     LIBRARY.define(schema.replace("(", ".raw(", 1))
+    if compute:
+        LIBRARY.impl(name, compute, "CPU")
+        LIBRARY.impl(f"{name}.raw", compute, "CPU")
+    else:
+        _check_built(name)
     packet = getattr(torch.ops.striate, name)
     compiled, raw = packet.default, packet.raw
     for overload in (compiled, raw):

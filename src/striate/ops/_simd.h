@@ -269,16 +269,18 @@ STRIATE_INLINE double sum(doubles value) {
   return value[0];
 }
 
-// The sums of `count` vectors, each in the order of the lanes. They are added as the rows of squares, because
-// adding within a vector is slow.
+// The sums of `count` vectors, each in the order of the lanes. They are added as the rows of squares that are
+// transposed, because adding within a vector is slow; every step halves the rows.
 template <class V, class T>
 STRIATE_INLINE void sums(const V* from, int64_t count, T* to) {
   constexpr int n = sizeof(V) / sizeof(T);
+  using lanes_of = std::make_integer_sequence<int, n>;
   for (int64_t start = 0; start < count; start += n) {
     V rows[n];
-    for (int i = 0; i < n; ++i) rows[i] = start + i < count ? from[start + i] : V{};
-    transpose(rows);
-    for (int i = 1; i < n; ++i) rows[0] += rows[i];
+    _Pragma("GCC unroll 16") for (int i = 0; i < n; ++i) rows[i] = start + i < count ? from[start + i] : V{};
+    _Pragma("GCC unroll 4") for (int half = n / 2; half; half /= 2)
+      _Pragma("GCC unroll 16") for (int i = 0; i < half; ++i)
+        rows[i] = interleave<0>(rows[i], rows[i + half], lanes_of{}) + interleave<n / 2>(rows[i], rows[i + half], lanes_of{});
     if (count - start < n)
       store_first(to + start, rows[0], static_cast<int>(count - start));
     else

@@ -29,6 +29,7 @@ from striate.ops._checks import (
 )
 from striate.ops.conv.depthwise import depthwise_conv, depthwise_obstacle
 from striate.ops.conv.faults import are_plain, is_ordinary, overhangs, without_dead_taps
+from striate.ops.conv.few_channels import few_channels_conv, few_channels_obstacle, stays_inside
 
 PYTORCHS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -172,6 +173,12 @@ def _conv(
             dilations = per_dimension(operator, "dilation", dilation, rank)
             pairs = padding_pairs(operator, padding, input.shape[2:], weight.shape[2:], strides, dilations)
             return depthwise_conv(input, weight, bias, strides, pairs, dilations)
+        if padding_mode == "zeros" and not few_channels_obstacle(rank, input, weight, bias, stride, groups):
+            strides = per_dimension(operator, "stride", stride, rank)
+            dilations = per_dimension(operator, "dilation", dilation, rank)
+            pairs = padding_pairs(operator, padding, input.shape[2:], weight.shape[2:], strides, dilations)
+            if stays_inside(input.shape[2:], weight.shape[2:], pairs, dilations):
+                return few_channels_conv(input, weight, bias, strides, pairs, dilations, groups)
         if padding == "same" and isinstance(padding, str) and padding_mode == "zeros":
             padding = _centred(weight, stride, dilation) or padding
         if (

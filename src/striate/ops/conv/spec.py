@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from striate import geometry
 from striate.ops._spec import Call, InvalidCall, LayerSample, OpSpec, Shape, normal, split_batch
+from striate.ops.conv.depthwise import depthwise_obstacle
+from striate.ops.conv.few_channels import few_channels_obstacle
 from striate.ops.conv.layer import FUNCTIONS, Conv1d, Conv2d, Conv3d, LazyConv1d, LazyConv2d, LazyConv3d
 from striate.ops.conv.reference import conv
 
@@ -134,6 +137,8 @@ SAMPLES = [
     ),
     _call("dilation", (2, 3, 7, 8), 4, (3, 2), dilation=(2, 3)),
     _call("depthwise", (2, 4, 5, 6), 4, (3, 3), groups=4, padding=1),
+    _call("groups", (2, 24, 7, 19), 40, (3, 3), groups=8, padding=1, stride=(1, 2)),
+    _call("first layer", (2, 3, 19, 22), 20, (4, 4), stride=4, padding=((1, 0), 1)),
     _call("all options", (2, 6, 9, 8), 4, (3, 2), stride=(2, 1), padding=(3, 1), dilation=2, groups=2),
     _call("depthwise, larger", (2, 16, 33, 35), 32, (5, 5), groups=16, stride=2, padding="same"),
     _call("larger", (2, 16, 33, 35), 16, (3, 3), padding=1),
@@ -229,6 +234,14 @@ def _invalid(rank: int) -> list[InvalidCall]:
     return calls
 
 
+def _kernel_obstacle(call: Call, tensors: Mapping[str, Any]) -> str:
+    rank, groups = int(call.function[-2]), call.options.get("groups", 1)
+    input, weight, bias = tensors["input"], tensors["weight"], tensors.get("bias")
+    if groups == input.shape[1] == weight.shape[0] and groups != 1:
+        return depthwise_obstacle(rank, input, weight, bias, groups)
+    return few_channels_obstacle(rank, input, weight, bias, call.options.get("stride", 1), groups)
+
+
 _LAYERS = [
     (f"{kind}Conv{rank}d", rank, {} if kind else {"in_channels": 4})
     for kind in ("", "Lazy")
@@ -258,11 +271,18 @@ SPEC = OpSpec(
     benchmarks=[
         _call("stem 7×7 s2 3→64", (8, 3, 224, 224), 64, (7, 7), stride=2, padding=3),
         _call("stem 4×4 s4 3→96", (8, 3, 224, 224), 96, (4, 4), stride=4),
+        _call("first layer 3×3 s2 3→32", (8, 3, 224, 224), 32, (3, 3), stride=2, padding=1),
+        _call("first layer 5×5 1→6", (128, 1, 28, 28), 6, (5, 5)),
         _call("depthwise 3×3", (8, 128, 56, 56), 128, (3, 3), padding=1, groups=128),
         _call("depthwise 3×3 s2", (8, 128, 56, 56), 128, (3, 3), stride=2, padding=1, groups=128),
         _call("depthwise 7×7", (8, 96, 56, 56), 96, (7, 7), padding=3, groups=96),
         _call("depthwise 31×31", (2, 64, 56, 56), 64, (31, 31), padding=15, groups=64),
         _call("grouped, 4 channels a group", (8, 128, 56, 56), 128, (3, 3), padding=1, groups=32),
+        _call("ResNeXt, 8 channels a group, 28²", (8, 256, 28, 28), 256, (3, 3), padding=1, groups=32),
+        _call(
+            "ResNeXt, 8 channels a group, s2", (8, 256, 56, 56), 256, (3, 3), stride=2, padding=1, groups=32
+        ),
+        _call("ResNeXt, 16 channels a group, 14²", (8, 512, 14, 14), 512, (3, 3), padding=1, groups=32),
         _call("dilated 2, 64→64", (8, 64, 56, 56), 64, (3, 3), padding=2, dilation=2),
         _call("3-D depthwise 3³", (2, 32, 16, 56, 56), 32, (3, 3, 3), padding=1, groups=32),
         _call("1-D depthwise 31", (32, 64, 1024), 64, (31,), padding=15, groups=64),
@@ -276,5 +296,12 @@ SPEC = OpSpec(
         for options in _LAYER_OPTIONS
     ],
     sums_by_threads=("weight", "bias"),
-    library_operators=("depthwise_conv", "depthwise_conv_backward"),
+    library_operators=(
+        "depthwise_conv",
+        "depthwise_conv_backward",
+        "few_channels_conv",
+        "few_channels_conv_backward",
+        "first_layer_conv",
+    ),
+    kernel_obstacle=_kernel_obstacle,
 )

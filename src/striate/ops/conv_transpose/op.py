@@ -24,7 +24,9 @@ from striate.ops._checks import (
 )
 from striate.ops.conv.depthwise import LAST, depthwise_obstacle, is_last
 from striate.ops.conv.faults import are_plain, at, is_onednns, is_ordinary
+from striate.ops.conv.few_channels import stays_inside
 from striate.ops.conv_transpose.depthwise import depthwise_conv_transpose
+from striate.ops.conv_transpose.few_channels import few_channels_transpose, few_channels_transpose_obstacle
 
 PYTORCHS: dict[int, Any] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
@@ -210,6 +212,19 @@ def _conv_transpose(
             dilations = per_dimension(operator, "dilation", dilation, rank)
             if all(extra < step for extra, step in zip(additions, strides, strict=True)):
                 return depthwise_conv_transpose(input, weight, bias, strides, paddings, additions, dilations)
+        if not few_channels_transpose_obstacle(rank, input, weight, bias, stride, groups):
+            strides = per_dimension(operator, "stride", stride, rank)
+            paddings = per_dimension(operator, "padding", padding, rank, least=0)
+            additions = per_dimension(operator, "output_padding", extras, rank, least=0)
+            dilations = per_dimension(operator, "dilation", dilation, rank)
+            numbers = zip(
+                input.shape[2:], weight.shape[2:], strides, paddings, additions, dilations, strict=True
+            )
+            size = tuple([transposed_output_size(*of_axis) for of_axis in numbers])
+            if all(extra < step for extra, step in zip(additions, strides, strict=True)) and stays_inside(
+                size, weight.shape[2:], [(p, p) for p in paddings], dilations
+            ):
+                return few_channels_transpose(input, weight, bias, strides, paddings, dilations, size, groups)
         if not (
             is_ordinary(stride)
             and is_ordinary(padding)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from striate import geometry
 from striate.ops._spec import Call, InvalidCall, LayerSample, OpSpec, Shape, normal, split_batch
+from striate.ops.conv.depthwise import depthwise_obstacle
+from striate.ops.conv_transpose.few_channels import few_channels_transpose_obstacle
 from striate.ops.conv_transpose.layer import (
     FUNCTIONS,
     ConvTranspose1d,
@@ -127,6 +130,8 @@ SAMPLES = [
     _call("output_size", (2, 3, 4, 3), 4, (3, 3), stride=(2, 3), padding=1, output_size=(8, 9)),
     _call("output_size in one number, no batch", (3, 4, 4), 4, (3, 3), stride=2, padding=1, output_size=8),
     _call("depthwise", (2, 4, 3, 4), 4, (4, 4), groups=4, stride=2, padding=1),
+    _call("groups", (2, 24, 5, 9), 40, (4, 4), groups=8, stride=2, padding=1),
+    _call("to a picture", (2, 20, 6, 5), 3, (4, 4), stride=2, padding=1),
     _call(
         "all options",
         (2, 6, 3, 4),
@@ -239,6 +244,14 @@ def _invalid(rank: int) -> list[InvalidCall]:
     return calls
 
 
+def _kernel_obstacle(call: Call, tensors: Mapping[str, Any]) -> str:
+    rank, groups = int(call.function[-2]), call.options.get("groups", 1)
+    input, weight, bias = tensors["input"], tensors["weight"], tensors.get("bias")
+    if groups == input.shape[1] and weight.shape[1] == 1 and groups != 1:
+        return depthwise_obstacle(rank, input, weight, bias, groups)
+    return few_channels_transpose_obstacle(rank, input, weight, bias, call.options.get("stride", 1), groups)
+
+
 _LAYERS = [
     (f"{kind}ConvTranspose{rank}d", rank, {} if kind else {"in_channels": 4})
     for kind in ("", "Lazy")
@@ -273,6 +286,10 @@ SPEC = OpSpec(
     macs=_macs,
     benchmarks=[
         _call("transposed depthwise 4×4 s2", (8, 128, 28, 28), 128, (4, 4), stride=2, padding=1, groups=128),
+        _call(
+            "transposed, 4 channels a group", (8, 128, 28, 28), 128, (4, 4), stride=2, padding=1, groups=32
+        ),
+        _call("transposed 4×4 s2 64→3", (8, 64, 56, 56), 3, (4, 4), stride=2, padding=1),
     ],
     paper="Zeiler, Krishnan, Taylor, Fergus, Deconvolutional networks, 2010",
     torch_functions={f"conv_transpose{rank}d": f"conv_transpose{rank}d" for rank in FUNCTIONS},
@@ -283,5 +300,6 @@ SPEC = OpSpec(
         for options in _LAYER_OPTIONS
     ],
     sums_by_threads=("weight", "bias"),
-    library_operators=("depthwise_conv_transpose",),
+    library_operators=("depthwise_conv_transpose", "few_channels_conv_transpose"),
+    kernel_obstacle=_kernel_obstacle,
 )

@@ -1,0 +1,239 @@
+"""Convolution with few channels in a group by the CPU kernels: which calls they take, shape rule and gradients.
+
+Where they are faster than PyTorch in both layouts, measured in ``docs/guide/kernels.md``:
+
+- groups of at most ``FEW`` channels, in and out: everything;
+- one group that reads at most ``FIRST`` channels, the first layer of a network: with up to ``FEW`` output
+  channels everything, with more the input's gradient, while PyTorch computes the rest.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from striate.ops._library import differentiable, obstacle, plain
+from striate.ops.conv.depthwise import dense
+
+FEW, FIRST = 15, 4  # PyTorch's blocks of 16 channels are as fast
+LEAST = 512  # numbers of a picture: smaller calls take as long as it takes to call
+MOST_STRIDE = 8  # as many planes has a tile for each channel and dimension
+THEIRS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d}
+
+
+def few_channels_obstacle(
+    rank: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, groups: int
+) -> str:
+    """Why the kernels do not take this call; empty when they do."""
+    if rank == 3:
+        return "volumes: there is no kernel for groups of channels"
+    if not input.dim() == weight.dim() == rank + 2:
+        return "without a batch"
+    outputs, channels = weight.shape[:2]
+    if groups < 1 or input.shape[1] != groups * channels or outputs % groups:
+        return "shapes that do not fit together"
+    if groups == 1 and channels > FIRST:
+        return "dense: PyTorch is as fast"
+    if groups > 1 and max(channels, outputs // groups) > FEW:
+        return f"more than {FEW} channels in a group: PyTorch is as fast"
+    if groups == 1 and outputs > FEW and not (torch.is_grad_enabled() and input.requires_grad):
+        return f"a first layer of more than {FEW} channels whose input wants no gradient: PyTorch is as fast"
+    if bias is not None and bias.shape != weight.shape[:1]:
+        return "shapes that do not fit together"
+    if input.shape[0] < 1 or min(weight.shape) < 1:
+        return "nothing to compute"
+    if not holds(prod(input.shape[1:]) >= LEAST):
+        return f"less than {LEAST} numbers a picture: the call itself is what takes time"
+    if (max(stride, default=1) if isinstance(stride, tuple | list) else stride) > MOST_STRIDE:
+        return f"a stride above {MOST_STRIDE}"
+    if torch.is_autocast_enabled("cpu"):
+        return "inside autocast"
+    return obstacle(input, weight, bias)
+
+
+def holds(condition: Any) -> bool:
+    """Whether it does; in a graph for any size, whether it does for all of them."""
+    if torch.compiler.is_compiling():
+        from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+        return statically_known_true(condition)
+    return bool(condition)
+
+
+def stays_inside(sizes: Any, kernel: Any, pairs: Any, dilation: tuple[int, ...]) -> bool:
+    """Whether a window that starts in the padding always ends within the picture.
+
+    Otherwise most of a tile would be padding; and PyTorch's gradients may be wrong, see ``faults.overhangs``.
+    """
+    for n, k, pair, d in zip(sizes, kernel, pairs, dilation, strict=True):
+        for end in pair:
+            if not holds(n > d * (k - 1) + end):
+                return False
+    return True
+
+
+def few_channels_conv(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, ...],
+    pairs: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> Tensor:
+    """``conv`` of a batch of signals or pictures, padded with zeros by ``(before, after)`` pairs."""
+    ends = [end for pair in pairs for end in pair]
+    bias = bias if bias is None else bias.contiguous()
+    if groups == 1 and weight.shape[0] > FEW:
+        return first_layer(input, weight, bias, stride, ends, dilation)  # type: ignore[no-any-return]
+    last = goes_on_last(input, weight)
+    return convolve(dense(input), weight.contiguous(), bias, stride, ends, dilation, groups, last)  # type: ignore[no-any-return]
+
+
+def goes_on_last(*tensors: Tensor) -> bool:
+    """Whether PyTorch goes on with channels last after any of these tensors."""
+    return any(tensor.dim() == 4 and _suggests_last(tensor) for tensor in tensors)
+
+
+def _suggests_last(tensor: Tensor) -> bool:
+    """As PyTorch's ``suggest_memory_format``, which looks at strides of single samples too."""
+    sizes, strides = tensor.shape, tensor.stride()
+    if sizes[1] > 1 and tensor.is_contiguous():
+        return False
+    least = 0
+    for axis in (1, 3, 2, 0):
+        if strides[axis] < least or (axis == 0 and least == strides[1]):
+            return False
+        least = strides[axis] * sizes[axis]
+    return True
+
+
+def _fake(
+    input: Tensor, weight: Tensor, bias: Any, stride: Any, ends: Any, dilation: Any, groups: int, last: bool
+) -> Tensor:
+    sizes = [
+        (size + ends[2 * i] + ends[2 * i + 1] - dilation[i] * (weight.shape[2 + i] - 1) - 1) // stride[i] + 1
+        for i, size in enumerate(input.shape[2:])
+    ]
+    form = torch.channels_last if last else torch.contiguous_format
+    shape = (input.shape[0], weight.shape[0], *sizes)
+    return torch.empty(shape, dtype=input.dtype, device=input.device, memory_format=form)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    input, weight, bias, ctx.stride, ctx.ends, ctx.dilation, ctx.groups, _ = inputs
+    ctx.save_for_backward(input, weight, bias)
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+    input, weight, bias = ctx.saved_tensors
+    wanted = list(ctx.needs_input_grad[:3])
+    window = (ctx.stride, ctx.ends, ctx.dilation, ctx.groups)
+    found: Any
+    if torch.is_grad_enabled():  # create_graph=True: the gradient must have gradients of its own
+        found = _by_pytorch(gradient, (input, weight, bias), *window, wanted)
+    else:
+        found = kernel_backward(dense(gradient), input, weight, *window, wanted)
+    return *(part if one else None for part, one in zip(found, wanted, strict=True)), *(None,) * 5
+
+
+def _pad_unevenly(input: Tensor, ends: Any) -> tuple[Tensor, list[int]]:
+    """``input`` with what one end has more than the other, and the padding that is left for both."""
+    pairs = [tuple(ends[2 * i : 2 * i + 2]) for i in range(input.dim() - 2)]
+    both = [min(pair) for pair in pairs]
+    rest = [end - p for pair, p in zip(reversed(pairs), reversed(both), strict=True) for end in pair]
+    return (F.pad(input, rest) if any(rest) else input), both
+
+
+def _convolve_by_pytorch(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, ends: Any, dilation: Any, groups: int = 1
+) -> Tensor:
+    padded, both = _pad_unevenly(input, ends)
+    return THEIRS[input.dim() - 2](padded, weight, bias, tuple(stride), both, tuple(dilation), groups)  # type: ignore[no-any-return]
+
+
+def _by_pytorch(
+    gradient: Tensor,
+    tensors: tuple[Tensor, Tensor, Tensor | None],
+    stride: Any,
+    ends: Any,
+    dilation: Any,
+    groups: int,
+    wanted: list[bool],
+) -> list[Tensor | None]:
+    output = _convolve_by_pytorch(*tensors, stride, ends, dilation, groups)
+    sought = [tensor for tensor, one in zip(tensors, wanted, strict=True) if one and tensor is not None]
+    found = iter(torch.autograd.grad(output, sought, gradient, create_graph=True))
+    return [next(found) if one else None for one in wanted]
+
+
+def _fake_backward(
+    gradient: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    stride: Any,
+    ends: Any,
+    dilation: Any,
+    groups: int,
+    wanted: list[bool],
+) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        torch.empty_like(input) if wanted[0] else input.new_empty(0),
+        torch.empty_like(weight) if wanted[1] else weight.new_empty(0),
+        weight.new_empty(weight.shape[0] if wanted[2] else 0),
+    )
+
+
+convolve = differentiable(
+    "few_channels_conv(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation,"
+    " int groups, bool channels_last) -> Tensor",
+    _fake,
+    _save,
+    _backward,
+)
+kernel_backward = plain(
+    "few_channels_conv_backward(Tensor gradient, Tensor input, Tensor weight, int[] stride, int[] padding, "
+    "int[] dilation, int groups, bool[] wanted) -> (Tensor, Tensor, Tensor)",
+    _fake_backward,
+)
+
+
+def _save_first(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    input, weight, bias, ctx.stride, ctx.ends, ctx.dilation = inputs
+    ctx.save_for_backward(input, weight, bias)
+
+
+def _backward_first(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+    input, weight, bias = ctx.saved_tensors
+    wanted = list(ctx.needs_input_grad[:3])
+    stride, ends, dilation = ctx.stride, ctx.ends, ctx.dilation
+    found: list[Tensor | None] = [None, None, None]
+    if torch.is_grad_enabled():
+        found = _by_pytorch(gradient, (input, weight, bias), stride, ends, dilation, 1, wanted)
+    else:
+        if wanted[1] or wanted[2]:
+            padded, both = _pad_unevenly(input, ends)
+            sizes = None if bias is None else list(bias.shape)
+            window = (list(stride), both, list(dilation), False, [0] * len(both), 1)
+            found = list(
+                torch.ops.aten.convolution_backward(
+                    gradient, padded, weight, sizes, *window, [False, *wanted[1:]]
+                )
+            )
+        if wanted[0]:
+            tensors = (dense(gradient), dense(input), weight.contiguous())
+            found[0] = kernel_backward(*tensors, stride, ends, dilation, 1, [True, False, False])[0]
+    return *found, None, None, None
+
+
+first_layer = differentiable(
+    "first_layer_conv(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation) -> Tensor",
+    _convolve_by_pytorch,
+    _save_first,
+    _backward_first,
+    _convolve_by_pytorch,
+)
