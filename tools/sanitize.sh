@@ -3,7 +3,7 @@
 # the operators' tests with them. Usage: tools/sanitize.sh PYTHON [PYTEST ARGUMENT…]
 #
 # Left out: what limits the address space (the sanitizer reserves terabytes of it), what compiles with
-# torch.compile (its own compiler runs would be watched too), and what no kernel takes part in.
+# torch.compile (its own compiler runs would be watched too), and operators without kernels.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1
@@ -28,12 +28,12 @@ STRIATE_BUILD=1 STRIATE_SANITIZE=address,undefined "$python" setup.py -q build \
     exit 1
 }
 
-operators=$(sed -n 's|^src/striate/ops/\([a-z_]*\)/cpu.cpp$|\1|p' < <(ls src/striate/ops/*/cpu.cpp))
+operators=$(grep -l library_operators src/striate/ops/*/spec.py | sed 's|/spec.py$||; s|.*/||')
 names=$(for name in $operators; do printf '[%s: or ' "$name"; done)
 tests=(tests/contract/test_{reference,gradients,shapes,layers,threads}.py)
 own=()
 for name in $operators; do own+=(tests/ops/test_"$name"*.py); done
-[ $# -gt 0 ] || set -- -q -p no:cacheprovider -o timeout=1200
+[ $# -gt 0 ] || set -- -q --capture=sys -p no:cacheprovider -o timeout=1200  # reports are written to stderr itself
 run() {
     ASAN_OPTIONS=detect_leaks=0:alloc_dealloc_mismatch=0 UBSAN_OPTIONS=print_stacktrace=1 \
         LD_PRELOAD="$preload" PYTHONPATH="$PWD/$package" "$python" -m pytest "$@"

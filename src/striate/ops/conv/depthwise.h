@@ -213,6 +213,7 @@ void add_weight_gradient(const Windows& d, const Lines& lines, const Planes<cons
       vec<A> total = load(bias);
       for (int64_t i = 0; i < d.axis[2].out; ++i) total += load(scratch.out + i * V);
       store(bias, total);
+      if (line.taps == 0) continue;  // all of them lie beside the picture: there is no offset
       int64_t count = 0;
       for (int64_t kd = 0; kd < d.axis[0].kernel; ++kd) {
         const int64_t at_plane = source_of(d.axis[0], false, plane, kd);
