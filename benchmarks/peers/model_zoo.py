@@ -16,7 +16,7 @@ class Logits(nn.Module):
         super().__init__()
         import transformers
 
-        config = getattr(transformers, f"{kind}Config")(**options)
+        config = getattr(transformers, f"{kind}Config")(num_labels=1000, **options)
         self.model = getattr(transformers, f"{kind}ForImageClassification")(config)
 
     def forward(self, x: Tensor) -> Tensor:
