@@ -37,6 +37,14 @@ def test_examples_print_what_the_page_says(page: Path):
     assert done.attempted and not done.failed, "".join(told)
 
 
+def test_the_readme_runs_as_it_stands(capsys: pytest.CaptureFixture[str]):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    assert "Conv2d" in capsys.readouterr().out  # what striate.accelerate says
+
+
 def test_no_example_stands_outside_a_fence():
     """It would not be run."""
     for page in PAGES:
