@@ -41,6 +41,12 @@ def modules_after(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
+def test_the_module_is_the_command():
+    command = [sys.executable, "-m", "striate", "--version"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert striate.__version__ in done.stdout
+
+
 def test_newest_entry_of_the_changelog_is_the_version():
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
     assert newest and newest[1] == striate.__version__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,14 +37,14 @@ def probabilities(learner: Learner, pixels: torch.Tensor, classes: int) -> torch
     return result
 
 
-def chunks(pixels: torch.Tensor) -> Iterator[slice]:
-    """Slices along the first dimension that hold at most 256 MB each (at least one picture).
+def chunks(pixels: torch.Tensor, most: int = sys.maxsize) -> Iterator[slice]:
+    """Slices along the first dimension of at most 256 MB and ``most`` pictures each (at least one picture).
 
     >>> list(chunks(torch.zeros(3, 1, 2, 2, dtype=torch.uint8)))
     [slice(0, 3, None)]
     """
     bytes_each = max(1, pixels[:1].numel() * pixels.element_size())
-    step = max(1, CHUNK_BYTES // bytes_each)
+    step = min(most, max(1, CHUNK_BYTES // bytes_each))
     for start in range(0, len(pixels), step):
         yield slice(start, min(start + step, len(pixels)))
 

@@ -22,6 +22,8 @@ from striate.verdict.measure import chunks
 from striate.verdict.results import ShuffleResult
 from striate.verdict.statistics import wilson_interval
 
+AT_ONCE = 500  # test pictures between two signs of life: SIFT finds thousands of keypoints in noise
+
 
 def pixel_permutation(height: int, width: int, seed: int) -> torch.Tensor:
     """The permutation of all positions, int64 ``(H*W,)``; the same for every channel and learner.
@@ -67,8 +69,11 @@ def shuffle_experiment(
     )
     pixels, labels = dataset.test.pixels, dataset.test.labels
     correct = 0
-    for chunk in chunks(pixels):
+    monitor.begin(f"{learner.name}: shuffled test pictures", total=len(labels))
+    for chunk in chunks(pixels, AT_ONCE):
         answers = learner.predict(permute_pixels(pixels[chunk], permutation)).argmax(1)
         correct += int((answers == labels[chunk]).sum())
+        monitor.advance(chunk.stop)
+    monitor.end()
     total = len(labels)
     return ShuffleResult(correct / total, wilson_interval(correct, total), report.seconds)

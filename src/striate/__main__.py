@@ -1,0 +1,7 @@
+"""``python -m striate``: the command line, where its script is not on the path."""
+
+import sys
+
+from striate.cli import main
+
+sys.exit(main())
