@@ -21,6 +21,7 @@ NAMES = (
     "models",
     "jpeg_loading",
     "lenet_epoch",
+    "time_to_accuracy",
     "kill_resume",
     "accuracy",
 )
