@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from cases import Case, by_pytorch, distance, through_pytorch
+from peers.recipes import AbsentError
 from racing import Step
 
 PEERS = ("compile", "onnxruntime", "openvino", "jax")
@@ -69,7 +70,8 @@ def gather(case: Case, wanted: list[str], exact: list[torch.Tensor], bound: floa
                     raise ValueError(f"its result is {apart:.2g} away")
                 into[name] = step
         except Exception as error:  # a peer's failure is a fact about the peer, whatever it is
-            found.absent[NAMES[peer]] = f"{type(error).__name__}: {error}".splitlines()[0][:160]
+            kind = "" if isinstance(error, AbsentError) else f"{type(error).__name__}: "
+            found.absent[NAMES[peer]] = f"{kind}{error}".splitlines()[0][:160]
     return found
 
 
