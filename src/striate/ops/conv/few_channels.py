@@ -2,7 +2,8 @@
 
 Where they are faster than PyTorch in both layouts, measured in ``docs/guide/kernels.md``:
 
-- groups of at most ``FEW`` channels, in and out: everything;
+- groups of at most ``FEW`` channels, in and out: everything,
+  but for 8 channels that lie side by side: with stride 1 and gradients only;
 - one group that reads at most ``FIRST`` channels, the first layer of a network: with up to ``FEW`` output
   channels everything, with more the input's gradient, while PyTorch computes the rest.
 """
@@ -40,7 +41,8 @@ def few_channels_obstacle(
         return "dense: PyTorch is as fast"
     if groups > 1 and max(channels, outputs // groups) > FEW:
         return f"more than {FEW} channels in a group: PyTorch is as fast"
-    if groups == 1 and outputs > FEW and not (torch.is_grad_enabled() and input.requires_grad):
+    wants = torch.is_grad_enabled() and (input.requires_grad or weight.requires_grad)
+    if groups == 1 and outputs > FEW and not (wants and input.requires_grad):
         return f"a first layer of more than {FEW} channels whose input wants no gradient: PyTorch is as fast"
     if bias is not None and bias.shape != weight.shape[:1]:
         return "shapes that do not fit together"
@@ -48,8 +50,15 @@ def few_channels_obstacle(
         return "nothing to compute"
     if not holds(prod(input.shape[1:]) >= LEAST):
         return f"less than {LEAST} numbers a picture: the call itself is what takes time"
-    if (max(stride, default=1) if isinstance(stride, tuple | list) else stride) > MOST_STRIDE:
+    longest = max(stride, default=1) if isinstance(stride, tuple | list) else stride
+    if longest > MOST_STRIDE:
         return f"a stride above {MOST_STRIDE}"
+    if (
+        channels * groups == outputs == 8 * groups
+        and goes_on_last(input, weight)
+        and not (wants and longest == 1)
+    ):
+        return "8 channels side by side: PyTorch is as fast, but for the gradients with stride 1"
     if torch.is_autocast_enabled("cpu"):
         return "inside autocast"
     return obstacle(input, weight, bias)
