@@ -36,7 +36,7 @@ def test_the_same_values_and_gradients_as_pytorch(name, seed):
     torch.manual_seed(seed)
     rank = pick.choice([1, 2, 2, 3])
     kernel = tuple(pick.choice([1, 2, 3, 5]) for _ in range(rank))
-    stride = tuple(pick.choice([1, 2, 3, 7]) for _ in range(rank))
+    stride = tuple(pick.choice([1, 2, 3, 4, 7]) for _ in range(rank))
     padding = tuple(pick.randint(0, k // 2) for k in kernel)
     sizes = [max(pick.randint(1, 20 if rank < 3 else 9), k) for k in kernel]
     dtype = pick.choice(list(BOUNDS))

@@ -33,7 +33,7 @@ def test_the_same_values_and_gradients_as_pytorch(name, seed):
     torch.manual_seed(seed)
     rank = pick.choice([1, 2, 2, 3])
     kernel = tuple(pick.choice([1, 2, 3, 5]) for _ in range(rank))
-    stride = tuple(pick.choice([1, 2, 3, 7]) for _ in range(rank))
+    stride = tuple(pick.choice([1, 2, 3, 4, 7]) for _ in range(rank))
     padding = tuple(pick.randint(0, k // 2) for k in kernel)
     sizes = [
         max(pick.randint(1, 20 if rank < 3 else 9), k - 2 * p) for k, p in zip(kernel, padding, strict=True)
@@ -55,6 +55,25 @@ def test_the_same_values_and_gradients_as_pytorch(name, seed):
     torch.testing.assert_close(values, found, rtol=0, atol=0, equal_nan=True)
     bound = 2e-2 if dtype == torch.bfloat16 else 1e-6
     torch.testing.assert_close(x.grad.double(), exact.grad, rtol=bound, atol=bound)
+
+
+@pytest.mark.parametrize("name", NATIVE.instruction_sets)
+@pytest.mark.parametrize("shape", [(2, 3, 5, 2600), (1, 2, 700, 70), (40, 7, 14, 14), (1, 1, 1, 5000)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(2, 2, 0), (3, 2, 1), (3, 1, 1), (5, 4, 2), (1, 3, 0)]
+)
+def test_rows_that_are_cut_and_small_pictures_that_are_not(name, shape, kernel, stride, padding):
+    if min(shape[2:]) + 2 * padding < kernel:
+        kernel, padding = (1, kernel), (0, padding)
+    x = torch.randint(-9, 9, shape).float().requires_grad_()
+    wanted = F.max_pool2d(x, kernel, stride, padding)
+    gradient = torch.randint(-9, 9, wanted.shape).float()
+    (by_pytorch,) = torch.autograd.grad(wanted, x, gradient)
+    kernel, stride, padding = ((n, n) if isinstance(n, int) else n for n in (kernel, stride, padding))
+    with instruction_set(name):
+        found = max_pool(x, kernel, stride, padding, tuple(wanted.shape[2:]))
+        (by_us,) = torch.autograd.grad(found, x, gradient)
+    assert torch.equal(found, wanted) and torch.equal(by_us, by_pytorch)
 
 
 def test_layout_of_the_result_and_of_a_gradient_in_another():

@@ -6,8 +6,7 @@
 // concern of the inner loops, and a packed number serves all taps. In two dimensions the tile is a ring of
 // as many rows as the window covers.
 
-#undef UNROLLED
-#define UNROLLED(i, count) _Pragma("GCC unroll 32") for (int i = 0; i < (count); ++i)
+#include "_neighbours.h"
 
 // Where the windows lie: source positions for targets, by columns in lines of equal taps ------------
 
@@ -69,17 +68,6 @@ struct Lines {
   }
 };
 
-// The source position of tap k for a target, or -1.
-STRIATE_INLINE int64_t source_of(const Axis& axis, bool backward, int64_t target, int64_t k) {
-  int64_t at = k * axis.dilation - axis.before;
-  if (!backward) {
-    at += target * axis.stride;
-    return at >= 0 && at < axis.in ? at : -1;
-  }
-  at = target - at;
-  return at >= 0 && at % axis.stride == 0 && at / axis.stride < axis.out ? at / axis.stride : -1;
-}
-
 // Source positions that targets [from, to) need.
 STRIATE_INLINE Range needed(const Axis& axis, bool backward, Range target) {
   Range range{INT64_MAX, 0};
@@ -94,18 +82,6 @@ STRIATE_INLINE Range needed(const Axis& axis, bool backward, Range target) {
 }
 
 // Tiles ----------------------------------------------------------------------------------------------
-
-template <class T>
-STRIATE_INLINE vec<T> load_some(const T* from, int count) {
-  return count == lanes<T> ? load(from) : load_first(from, count);
-}
-template <class T>
-STRIATE_INLINE void store_some(T* to, vec<T> value, int count) {
-  if (count == lanes<T>)
-    store(to, value);
-  else
-    store_first(to, value, count);
-}
 
 // A row of `size` columns: to[column][lane].
 template <class T>
@@ -255,41 +231,4 @@ Planes<T> planes_of(const Windows& d, T* data, bool last, int64_t image, int64_t
 
 inline Range whole_or(const Strips& strips, int axis, int64_t strip, int64_t size) {
   return strips.axis == axis ? strips.of(strip) : Range{0, size};
-}
-
-// For each target along an axis its sources and the taps between them, by rising sources.
-struct Neighbours {
-  struct One {
-    int64_t source, tap;
-  };
-  Workspace<int64_t> first;  // number of the target's first neighbour; one more at the end
-  Workspace<One> one;
-
-  Neighbours(const Axis& axis, bool backward)
-      : first((backward ? axis.in : axis.out) + 1), one((backward ? axis.in : axis.out) * axis.kernel) {
-    int64_t made = 0;
-    const int64_t targets = backward ? axis.in : axis.out;
-    for (int64_t target = 0; target < targets; ++target) {
-      first[target] = made;
-      for (int64_t i = 0; i < axis.kernel; ++i) {
-        const int64_t k = backward ? axis.kernel - 1 - i : i;
-        const int64_t source = source_of(axis, backward, target, k);
-        if (source >= 0) one[made++] = {source, k};
-      }
-    }
-    first[targets] = made;
-  }
-  const One* begin(int64_t target) const { return one.data() + first[target]; }
-  const One* end(int64_t target) const { return one.data() + first[target + 1]; }
-};
-
-// Calls body(vectors, channel, count) for groups of channels that lie side by side: GROUP whole registers
-// at a time (an integral constant), then single ones, the last of `count` lanes.
-template <class T, int GROUP, class Body>
-STRIATE_INLINE void for_channels(int64_t channels, const Body& body) {
-  constexpr int V = lanes<T>;
-  int64_t c = 0;
-  for (; c + GROUP * V <= channels; c += GROUP * V) body(std::integral_constant<int, GROUP>{}, c, V);
-  for (; c < channels; c += V)
-    body(std::integral_constant<int, 1>{}, c, static_cast<int>(channels - c < V ? channels - c : V));
 }

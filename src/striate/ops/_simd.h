@@ -204,14 +204,14 @@ STRIATE_INLINE auto load_bytes(const uint8_t* from) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
     return reinterpret_cast<ints>(_mm512_maskz_cvtepu8_epi32(0xffff, bytes));
 #else
-    ints value;
-    for (int i = 0; i < LANES; ++i) value[i] = from[i];
-    return value;
+    typename VectorOf<uint8_t, LANES>::type bytes;
+    std::memcpy(&bytes, from, sizeof bytes);
+    return __builtin_convertvector(bytes, ints);
 #endif
   } else {
-    longs value;
-    for (int i = 0; i < LANES / 2; ++i) value[i] = from[i];
-    return value;
+    typename VectorOf<uint8_t, LANES / 2>::type bytes;
+    std::memcpy(&bytes, from, sizeof bytes);
+    return __builtin_convertvector(bytes, longs);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <torch/csrc/stable/tensor.h>
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "_isa.h"
@@ -55,13 +56,15 @@ inline bool is_dense(const Tensor& tensor, bool channels_last) {
   return matches(0) && fits;
 }
 
-// Not initialised, on the CPU, of the dtype of `like` unless another is given; contiguous, or with channels last.
-inline Tensor make(const Tensor& like, std::vector<int64_t> sizes, bool channels_last = false) {
+// Not initialised, on the CPU, of a dtype or that of `like`; contiguous, or with channels last.
+inline Tensor make(std::vector<int64_t> sizes, ScalarType type, bool channels_last = false) {
   using torch::headeronly::MemoryFormat;
   const auto last = sizes.size() == 5 ? MemoryFormat::ChannelsLast3d : MemoryFormat::ChannelsLast;
   const auto format = channels_last ? last : MemoryFormat::Contiguous;
-  return torch::stable::empty(sizes, like.scalar_type(), std::nullopt, std::nullopt, std::nullopt, format);
+  return torch::stable::empty(sizes, type, std::nullopt, std::nullopt, std::nullopt, format);
 }
-inline Tensor make(std::vector<int64_t> sizes, ScalarType type) { return torch::stable::empty(sizes, type); }
+inline Tensor make(const Tensor& like, std::vector<int64_t> sizes, bool channels_last = false) {
+  return make(std::move(sizes), like.scalar_type(), channels_last);
+}
 
 }  // namespace striate

@@ -10,11 +10,24 @@ struct Divisors {
   int64_t fixed;
   Ints taps[3];
 
-  // Of one window; those in nothing but padding have sum 0 anyhow.
+  // Of one window, which is in a row and in a column of windows.
   template <class A>
   A of(int64_t plane, int64_t row, int64_t column) const {
-    const int64_t product = taps[0][plane] * taps[1][row] * taps[2][column];
-    return static_cast<A>(fixed ? fixed : product ? product : 1);
+    return of_row<A>(plane, row) * of_column<A>(column);
+  }
+  template <class A>
+  A of_row(int64_t plane, int64_t row) const {
+    return fixed ? A{1} : least_one<A>(taps[0][plane]) * least_one<A>(taps[1][row]);
+  }
+  template <class A>
+  A of_column(int64_t column) const {
+    return fixed ? static_cast<A>(fixed) : least_one<A>(taps[2][column]);
+  }
+
+ private:
+  template <class A>  // windows in nothing but padding have sum 0 anyhow
+  static A least_one(int64_t taps) {
+    return static_cast<A>(taps ? taps : 1);
   }
 };
 
@@ -71,11 +84,10 @@ Tensor avg_pool(const Tensor& input, const Ints& kernel, const Ints& stride, con
 
 Tensor avg_pool_backward(const Tensor& gradient, const Tensor& input, const Ints& kernel, const Ints& stride,
                          const Ints& ends, const Ints& dilation, bool count_include_pad, int64_t divisor) {
-  Call call(input, kernel, stride, ends, dilation, Ints(gradient.sizes().begin() + 2, gradient.sizes().end()),
+  const Call call(input, kernel, stride, ends, dilation, Ints(gradient.sizes().begin() + 2, gradient.sizes().end()),
             count_include_pad, divisor);
-  call.windows.gradient_last = !gradient.is_contiguous();
   STD_TORCH_CHECK(gradient.scalar_type() == input.scalar_type() && gradient.size(0) == input.size(0) &&
-                      gradient.size(1) == input.size(1) && is_dense(gradient, call.windows.gradient_last),
+                      gradient.size(1) == input.size(1) && is_dense(gradient, call.windows.input_last),
                   "striate::avg_pool_backward: the gradient is not that of this input");
   Tensor result = torch::stable::empty_like(input);
   by_type(input, [&](auto zero) {

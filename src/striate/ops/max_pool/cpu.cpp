@@ -10,12 +10,6 @@ namespace striate {
 namespace {
 
 constexpr int64_t MOST_TAPS = 255;  // a winner is a byte
-constexpr int64_t MOST_LANES = 16;
-
-Tensor winners_for(const Windows& w) {
-  return make({w.images, (w.channels + MOST_LANES - 1) / MOST_LANES, w.out_size(), MOST_LANES}, ScalarType::Byte);
-}
-
 Windows checked(const Tensor& input, const Ints& kernel, const Ints& stride, const Ints& padding, const Ints& size) {
   const Windows w = pooling(input, kernel, stride, padding, Ints(kernel.size(), 1), size);
   for (const Axis& axis : w.axis)
@@ -30,7 +24,7 @@ Tensor max_pool_values(const Tensor& input, const Ints& kernel, const Ints& stri
   Tensor output = make(input, output_sizes(w, input.dim() - 2), w.input_last);
   by_type(input, [&](auto zero) {
     using T = decltype(zero);
-    STRIATE_NATIVE(max_pool_forward<T>)(w, data<T>(input), mutable_data<T>(output), nullptr, 0);
+    STRIATE_NATIVE(max_pool_forward<T>)(w, data<T>(input), mutable_data<T>(output), nullptr);
   });
   return output;
 }
@@ -38,22 +32,21 @@ Tensor max_pool_values(const Tensor& input, const Ints& kernel, const Ints& stri
 std::tuple<Tensor, Tensor> max_pool_winners(const Tensor& input, const Ints& kernel, const Ints& stride,
                                             const Ints& padding, const Ints& size) {
   const Windows w = checked(input, kernel, stride, padding, size);
-  Tensor output = make(input, output_sizes(w, input.dim() - 2), w.input_last), winners = winners_for(w);
+  const Ints sizes = output_sizes(w, input.dim() - 2);
+  Tensor output = make(input, sizes, w.input_last), winners = make(sizes, ScalarType::Byte, w.input_last);
   by_type(input, [&](auto zero) {
     using T = decltype(zero);
-    STRIATE_NATIVE(max_pool_forward<T>)(w, data<T>(input), mutable_data<T>(output), mutable_data<uint8_t>(winners),
-                                        winners.numel());
+    STRIATE_NATIVE(max_pool_forward<T>)(w, data<T>(input), mutable_data<T>(output), mutable_data<uint8_t>(winners));
   });
   return {output, winners};
 }
 
 Tensor max_pool_gradient(const Tensor& gradient, const Tensor& winners, const Tensor& input, const Ints& kernel,
                           const Ints& stride, const Ints& padding) {
-  Windows w = checked(input, kernel, stride, padding, Ints(gradient.sizes().begin() + 2, gradient.sizes().end()));
-  w.gradient_last = !gradient.is_contiguous();
+  const Windows w = checked(input, kernel, stride, padding, Ints(gradient.sizes().begin() + 2, gradient.sizes().end()));
   STD_TORCH_CHECK(gradient.scalar_type() == input.scalar_type() && gradient.size(0) == w.images &&
-                      gradient.size(1) == w.channels && is_dense(gradient, w.gradient_last) &&
-                      (!w.input_last || w.gradient_last || is_dense(gradient, true)) && winners.numel() == winners_for(w).numel(),
+                      gradient.size(1) == w.channels && is_dense(gradient, w.input_last) &&
+                      winners.numel() == gradient.numel() && is_dense(winners, w.input_last),
                   "striate::max_pool_backward: the gradient is not that of this input");
   Tensor result = torch::stable::empty_like(input);
   by_type(input, [&](auto zero) {

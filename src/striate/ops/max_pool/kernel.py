@@ -13,7 +13,6 @@ from striate.ops._library import differentiable, obstacle, plain
 from striate.ops._pool import Windows, memory_format
 
 MOST_TAPS = 255  # which one won is kept in a byte
-LANES = 16
 SMALLEST = 4096  # numbers
 
 
@@ -61,10 +60,8 @@ def _empty(input: Tensor, size: Any) -> Tensor:
 
 
 def _fake(input: Tensor, kernel: Any, stride: Any, padding: Any, size: Any) -> tuple[Tensor, Tensor]:
-    blocks = -(-input.shape[1] // LANES)
-    return _empty(input, size), input.new_empty(
-        (input.shape[0], blocks, prod(size), LANES), dtype=torch.uint8
-    )
+    output = _empty(input, size)
+    return output, torch.empty_like(output, dtype=torch.uint8)
 
 
 def _fake_values(input: Tensor, kernel: Any, stride: Any, padding: Any, size: Any) -> Tensor:
