@@ -7,7 +7,7 @@ import torch
 from torch.library import opcheck
 from torch.nn import functional as F
 
-from striate.functional import max_pool2d
+from striate.functional import global_max_pool2d, max_pool2d
 from striate.ops._library import NATIVE, instruction_set
 from striate.ops.max_pool.kernel import max_pool, max_pool_obstacle
 
@@ -74,6 +74,29 @@ def test_rows_that_are_cut_and_small_pictures_that_are_not(name, shape, kernel, 
         found = max_pool(x, kernel, stride, padding, tuple(wanted.shape[2:]))
         (by_us,) = torch.autograd.grad(found, x, gradient)
     assert torch.equal(found, wanted) and torch.equal(by_us, by_pytorch)
+
+
+@pytest.mark.parametrize("name", NATIVE.instruction_sets)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("special", [None, torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("size", [(7, 7), (1, 3), (15, 17), (4, 4)])
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+def test_one_window_over_the_whole_picture(name, dtype, special, size, form):
+    x = torch.randint(-3, 4, (9, 130, *size)).to(dtype)
+    if special is not None:
+        x[torch.rand(x.shape) < 0.05] = special
+        x[:3] = special
+    x = x.contiguous(memory_format=form).requires_grad_()
+    exact = x.detach().double().requires_grad_()
+    wanted = F.max_pool2d(exact, size)
+    gradient = torch.randint(-9, 9, wanted.shape).to(dtype)
+    with instruction_set(name):
+        found, values = global_max_pool2d(x), global_max_pool2d(x.detach())
+        found.backward(gradient)
+    wanted.backward(gradient.double())
+    torch.testing.assert_close(found.double(), wanted, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(values, found, rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(x.grad.double(), exact.grad)
 
 
 def test_layout_of_the_result_and_of_a_gradient_in_another():

@@ -6,6 +6,7 @@
 
 #include "max_pool/last.h"
 #include "max_pool/rows.h"
+#include "max_pool/whole.h"
 
 struct AsItIs {
   AsItIs(int64_t, int64_t) {}
@@ -16,10 +17,17 @@ struct AsItIs {
   }
 };
 
+inline bool is_whole(const Windows& w) {
+  for (const Axis& axis : w.axis)
+    if (axis.out != 1 || axis.kernel != axis.in || axis.before) return false;
+  return true;
+}
+
 // `winners` may be null.
 template <class T>
 void max_pool_forward(const Windows& w, const T* x, T* y, uint8_t* winners) {
   if (w.input_last) return max_pool_last(w, x, y, winners);
+  if (is_whole(w)) return max_of_pictures(x, w.images * w.channels, w.in_size(), y, winners);
   if (winners) return max_pool_rows_winners(w, x, y, winners);
   reduce_rows<Largest, AsItIs>(w, x, y);
 }
@@ -27,5 +35,6 @@ void max_pool_forward(const Windows& w, const T* x, T* y, uint8_t* winners) {
 template <class T>
 void max_pool_backward(const Windows& w, const T* dy, const uint8_t* winners, T* dx) {
   if (w.input_last) return max_pool_last_backward(w, dy, winners, dx);
+  if (is_whole(w)) return max_of_pictures_backward(dy, winners, w.images * w.channels, w.in_size(), dx);
   max_pool_rows_backward(w, dy, winners, dx);
 }

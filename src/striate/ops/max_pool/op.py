@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from striate.ops._pool import (
     place,
     pool_windows,
 )
-from striate.ops.max_pool.kernel import fits_kernel, max_pool, max_pool_obstacle
+from striate.ops.max_pool.kernel import MOST_TAPS, fits_kernel, max_pool, max_pool_obstacle
 
 PYTORCHS: dict[int, Any] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 UNDILATED = (1, (1,), (1, 1), (1, 1, 1))
@@ -333,12 +334,12 @@ def _unpadded(
 def _global(operator: str, rank: int, input: Tensor) -> Tensor:
     check_floating(operator, input=input)
     check_input(operator, input, rank)
-    if (
-        input.is_contiguous()
-        and not (torch.is_grad_enabled() and input.requires_grad)
-        and not autocasts(input)
-    ):
-        return input.amax(tuple(range(-rank, 0)), keepdim=True)
+    sizes = tuple(input.shape[-rank:])
+    if not autocasts(input):
+        if prod(sizes) <= MOST_TAPS and not max_pool_obstacle(input, rank):
+            return max_pool(input, sizes, sizes, (0,) * rank, (1,) * rank)
+        if input.is_contiguous() and not (torch.is_grad_enabled() and input.requires_grad):
+            return input.amax(tuple(range(-rank, 0)), keepdim=True)
     # One window over everything has the same winner as adaptive pooling, whose gradient amax would
     # share out among ties.
-    return PYTORCHS[rank](_readable(input, rank), tuple(input.shape[-rank:]))  # type: ignore[no-any-return]
+    return PYTORCHS[rank](_readable(input, rank), sizes)  # type: ignore[no-any-return]

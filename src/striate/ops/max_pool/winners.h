@@ -71,20 +71,25 @@ STRIATE_INLINE void store_some_bytes(uint8_t* to, I value, int count) {
 #endif
 }
 
+// A bit for each lane of a mask.
+template <class M>
+STRIATE_INLINE uint32_t bits_of(M mask) {
+#if defined(STRIATE_AVX512)
+  return mask;
+#elif defined(STRIATE_AVX2)
+  if constexpr (sizeof(mask[0]) == 4)
+    return static_cast<uint32_t>(_mm256_movemask_ps(reinterpret_cast<__m256>(mask)));
+  else
+    return static_cast<uint32_t>(_mm256_movemask_pd(reinterpret_cast<__m256d>(mask)));
+#else
+  uint32_t bits = 0;
+  for (size_t i = 0; i < sizeof(mask) / sizeof(mask[0]); ++i) bits |= (mask[i] != 0 ? 1u : 0u) << i;
+  return bits;
+#endif
+}
+
 // Whether one of the first `count` windows has no winner.
 template <class I>
 STRIATE_INLINE bool lacks_winner(I winner, int count) {
-  const auto lacking = equal(winner, NOBODY);
-#if defined(STRIATE_AVX512)
-  return lacking & ((1u << count) - 1);
-#elif defined(STRIATE_AVX2)
-  if constexpr (sizeof(winner[0]) == 4)
-    return _mm256_movemask_ps(reinterpret_cast<__m256>(lacking)) & ((1 << count) - 1);
-  else
-    return _mm256_movemask_pd(reinterpret_cast<__m256d>(lacking)) & ((1 << count) - 1);
-#else
-  bool found = false;
-  for (int i = 0; i < count; ++i) found |= lacking[i] != 0;
-  return found;
-#endif
+  return bits_of(equal(winner, NOBODY)) & ((1u << count) - 1);
 }
