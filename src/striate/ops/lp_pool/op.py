@@ -1,11 +1,10 @@
-"""Lp pooling on average and max pooling for p = 1, 2 and ∞, on the taps themselves for any other p."""
+"""Lp pooling by kernels, or on average and max pooling for p = 1, 2 and ∞ and on the taps for any other p."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf, prod
 from numbers import Real
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,10 +12,11 @@ from torch.nn import functional as F
 
 from striate.errors import ArgumentError, ArgumentTypeError
 from striate.geometry.arguments import Pads, Whole
-from striate.geometry.window import extent
 from striate.ops._checks import REFUSALS, check_floating, per_dimension
-from striate.ops._pool import Placement, Windows, check_input, counted, memory_format, place, pool_windows
+from striate.ops._pool import check_input, pool_windows
 from striate.ops.avg_pool.op import avg_pool1d, avg_pool2d, avg_pool3d
+from striate.ops.lp_pool.composed import norms_of_windows
+from striate.ops.lp_pool.kernel import fits_kernel, lp_pool, lp_pool_obstacle
 from striate.ops.lp_pool.norm import norm, root
 from striate.ops.max_pool.op import max_pool1d, max_pool2d, max_pool3d
 
@@ -24,7 +24,6 @@ AVERAGES = {1: avg_pool1d, 2: avg_pool2d, 3: avg_pool3d}
 LARGEST: dict[int, Callable[..., Tensor]] = {1: max_pool1d, 2: max_pool2d, 3: max_pool3d}
 # Beyond it p is ∞: (1 − ε)^p is 0, and n^(1/p) is 1, for every ε > 0 and n that float64 can tell.
 AS_INFINITE = 2.0**64
-MOST_TAPS_AT_ONCE = 16
 
 
 def lp_pool1d(
@@ -220,6 +219,10 @@ def _lp_pool(
     try:
         check_floating(operator, input=input)
         p = _exponent(operator, norm_type, input)
+        if isinstance(p, float) and not lp_pool_obstacle(input, p, rank):
+            windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+            if fits_kernel(windows, input):
+                return lp_pool(input, p, windows, bool(mean))
         if isinstance(p, float) and p == inf:
             y = LARGEST[rank](input.abs(), kernel_size, stride, padding, dilation, ceil_mode)
             return y if padding == 0 else F.relu(y)  # a window of nothing is −∞ there
@@ -231,58 +234,11 @@ def _lp_pool(
                 y = y * float(prod(per_dimension(operator, "kernel_size", kernel_size, rank)))
             return (y if p == 1 else root(y, p)).to(input.dtype)
         windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
-        return _norms(x, p, windows, mean).to(input.dtype)
+        return norms_of_windows(x, p, windows, mean).to(input.dtype)
     except REFUSALS:  # also max and average pooling's own words, which have another name
         check_floating(operator, input=input)
         pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
         raise
-
-
-def _norms(x: Tensor, p: float | Tensor, windows: Windows, mean: bool) -> Tensor:
-    """The norm of every window: at once, or as a norm of norms along one dimension after the other."""
-    rank = len(windows.kernel)
-    sizes = x.shape[-rank:]
-    placement = place(windows, sizes, pads_inside=False)
-    order = list(range(x.dim()))  # compute as it lies in memory
-    if memory_format(x) is not torch.contiguous_format:
-        order.append(order.pop(1))
-    axes = [order.index(x.dim() - rank + dimension) for dimension in range(rank)]
-    x = placement.pad(x.abs(), 0.0).permute(order)
-
-    taps = prod(placement.kernel)
-    is_cheap = taps <= MOST_TAPS_AT_ONCE and taps <= 2 * prod(windows.stride)
-    for group in [range(rank)] if is_cheap else [[dimension] for dimension in range(rank)]:
-        weight: float | Tensor = 1.0
-        stacked = x.unsqueeze(0)
-        for d in group:
-            shape = [1] * (x.dim() + 1)
-            shape[axes[d] + 1] = windows.output[d]
-            along = _weight(windows, d, sizes[d], mean, x)
-            weight = weight * (along.reshape(shape) if isinstance(along, Tensor) else along)
-            stacked = _taps(stacked, axes[d] + 1, windows.output[d], windows.stride[d], placement, d)
-        x = norm(stacked, p, [0], weight).squeeze(0)
-    return x.movedim(-1, 1) if order[-1] == 1 else x
-
-
-def _taps(x: Tensor, axis: int, positions: int, stride: int, placement: Placement, dimension: int) -> Tensor:
-    """The taps of the windows along ``axis``, gathered in the first dimension."""
-    span = (positions - 1) * stride + 1
-    every: tuple[Any, ...] = (*(slice(None),) * axis, slice(None, None, stride))
-    dilation = placement.dilation[dimension]
-    return torch.cat(
-        [x.narrow(axis, tap * dilation, span)[every] for tap in range(placement.kernel[dimension])]
-    )
-
-
-def _weight(windows: Windows, dimension: int, size: int, mean: bool, like: Tensor) -> float | Tensor:
-    """What the sum of the powers of each window is multiplied by, along one dimension."""
-    k, s, d = windows.kernel[dimension], windows.stride[dimension], windows.dilation[dimension]
-    before, after = windows.padding[dimension]
-    start, stop = (0, size) if mean else (-before, size + after)
-    if start == -before and (windows.output[dimension] - 1) * s + extent(k, d) - before <= stop:
-        return 1 / k if mean else 1.0
-    taps = counted(windows, dimension, start, stop, like.device).clamp(min=1).to(like.dtype)
-    return (1 if mean else k) / taps
 
 
 def _global_lp_pool(operator: str, rank: int, input: Tensor, norm_type: float | Tensor, mean: bool) -> Tensor:

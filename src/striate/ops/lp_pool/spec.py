@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from itertools import cycle
 from math import inf
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 from striate.ops._pool_spec import (
     KERNEL,
     LARGE,
+    SERVED,
     SIZE,
     invalid_windows,
     no_macs,
@@ -22,6 +24,7 @@ from striate.ops._pool_spec import (
 )
 from striate.ops._spec import Call, InvalidCall, LayerSample, OpSpec, Shape, distinct
 from striate.ops.lp_pool import layer, op, reference
+from striate.ops.lp_pool.kernel import lp_pool_obstacle
 
 FUNCTIONS = [f"{form}lp_pool{rank}d" for form in ("", "global_") for rank in (1, 2, 3)]
 
@@ -66,6 +69,9 @@ def _samples(rank: int) -> list[Call]:
         call("p is a tensor, mean, dilation", None, kernel_size=2, dilation=2, stride=1, mean=True),
         call("mean, p = 3, pairs", 3.0, kernel_size=3, stride=steps, padding=pairs, mean=True),
         call("dilation, p = 2.5", 2.5, kernel_size=kernel, dilation=steps, stride=1, padding=pairs),
+        call("served, every second sample, p = 2", 2, SERVED[rank], kernel_size=2),
+        call("served, padding, mean, p = 1", 1, SERVED[rank], kernel_size=3, stride=1, padding=1, mean=True),
+        call("served, dilation, p = 2.5", 2.5, SERVED[rank], kernel_size=2, stride=3, dilation=2),
         call("larger, p = 3", 3.0, LARGE[rank], kernel_size=(3, 3, 2)[:rank], stride=(1, 2, 3)[:rank]),
         call(
             "every option",
@@ -163,6 +169,11 @@ def _layer_samples() -> list[LayerSample]:
     return found
 
 
+def _kernel_obstacle(call: Call, tensors: Mapping[str, Any]) -> str:
+    p = tensors.get("norm_type", call.options.get("norm_type"))
+    return lp_pool_obstacle(tensors["input"], p, int(call.function[-2]))
+
+
 SPEC = OpSpec(
     name="lp_pool",
     functions={name: getattr(op, name) for name in FUNCTIONS},
@@ -195,4 +206,6 @@ SPEC = OpSpec(
     paper="Sermanet, Chintala, LeCun, Convolutional neural networks applied to house numbers digit classification, 2012, arXiv 1204.3968",
     fill=fill,
     layer_samples=_layer_samples(),
+    library_operators=("lp_pool", "lp_pool_backward"),
+    kernel_obstacle=_kernel_obstacle,
 )

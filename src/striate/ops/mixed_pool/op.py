@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
 from numbers import Real
 from typing import Any
 
@@ -14,10 +13,12 @@ from striate.errors import ArgumentError, ArgumentTypeError
 from striate.geometry.arguments import Pads, Whole
 from striate.geometry.window import extent
 from striate.ops._checks import check_floating
-from striate.ops._pool import Windows, counted, crop, is_plain, pool_windows
+from striate.ops._pool import Windows, crop, is_plain, pool_windows
 from striate.ops.avg_pool.op import avg_pool1d, avg_pool2d, avg_pool3d
 from striate.ops.conv.op import conv1d, conv2d, conv3d
 from striate.ops.max_pool.op import max_pool1d, max_pool2d, max_pool3d
+from striate.ops.mixed_pool.composed import is_empty
+from striate.ops.mixed_pool.kernel import fits_kernel, mixed_pool, mixed_pool_obstacle
 
 LARGEST: dict[int, Callable[..., Tensor]] = {1: max_pool1d, 2: max_pool2d, 3: max_pool3d}
 AVERAGES: dict[int, Callable[..., Tensor]] = {1: avg_pool1d, 2: avg_pool2d, 3: avg_pool3d}
@@ -214,12 +215,20 @@ def _mixed_pool(
             raise ArgumentError(
                 f"{operator}: alpha and gate came together; the gate decides α: leave one out"
             )
-        # σ(z); PyTorch's sigmoid gives bits that change with the place in the tensor, so with the threads.
-        share = torch.tanh(_scores(operator, input, gate, windows) / 2) / 2 + 0.5
+        _check_gate(operator, input, gate, windows)
+        share = 0.5  # of the gate
     elif isinstance(alpha, Tensor):
         share = _of_channels(operator, alpha, input, rank)
     else:
         share = 0.5 if alpha is None else _check_alpha(operator, alpha)
+
+    is_mixed = gate is not None or isinstance(share, Tensor) or share not in (0, 1)
+    is_ours = is_mixed and not mixed_pool_obstacle(input, next(iter(weights.values()), None), rank)
+    if is_ours and fits_kernel(windows, input):
+        return mixed_pool(input, windows, share, gate, bool(count_include_pad))
+    if gate is not None:
+        # σ(z); PyTorch's sigmoid gives bits that change with the place in the tensor, so with the threads.
+        share = torch.tanh(_scores(input, gate, windows) / 2) / 2 + 0.5
 
     def average() -> Tensor:
         return AVERAGES[rank](
@@ -236,7 +245,7 @@ def _mixed_pool(
         return largest()
     peak, mean = largest(), average()
     if not is_covered:
-        peak = torch.where(_is_empty(windows, input), 0.0, peak)
+        peak = torch.where(is_empty(windows, input), 0.0, peak)
     if isinstance(share, Tensor):
         share = share.to(peak.dtype)
     return peak * share + mean * (1 - share)
@@ -253,15 +262,19 @@ def _of_channels(operator: str, alpha: Tensor, input: Tensor, rank: int) -> Tens
     return alpha.reshape(-1, *(1,) * rank)
 
 
-def _scores(operator: str, input: Tensor, gate: Tensor, windows: Windows) -> Tensor:
-    """``Σ_k gate[k] · x[k]`` of every window: a convolution of each channel by itself."""
-    rank = len(windows.kernel)
-    channels = input.shape[-rank - 1]
+def _check_gate(operator: str, input: Tensor, gate: Tensor, windows: Windows) -> None:
+    channels = input.shape[-len(windows.kernel) - 1]
     if tuple(gate.shape) not in (windows.kernel, (channels, *windows.kernel)):
         raise ArgumentError(
             f"{operator}: gate came with shape {tuple(gate.shape)}; wanted that of a window, {windows.kernel}, "
             f"or one for each channel, {(channels, *windows.kernel)}"
         )
+
+
+def _scores(input: Tensor, gate: Tensor, windows: Windows) -> Tensor:
+    """``Σ_k gate[k] · x[k]`` of every window: a convolution of each channel by itself."""
+    rank = len(windows.kernel)
+    channels = input.shape[-rank - 1]
     weight = gate.expand(channels, *windows.kernel).unsqueeze(1)
     pairs = [
         (before, max((o - 1) * s + extent(k, d) - before - n, 0))  # as far as the last window reaches
@@ -277,13 +290,3 @@ def _scores(operator: str, input: Tensor, gate: Tensor, windows: Windows) -> Ten
     ]
     scores = CONVOLUTIONS[rank](input, weight, None, windows.stride, pairs, windows.dilation, channels)
     return crop(scores, windows.output)  # ceil_mode leaves windows out that would start in the padding
-
-
-def _is_empty(windows: Windows, input: Tensor) -> Tensor:
-    """Which windows have no tap in the picture."""
-    rank = len(windows.kernel)
-    taps = [
-        counted(windows, d, 0, input.shape[d - rank], input.device).reshape(-1, *(1,) * (rank - 1 - d))
-        for d in range(rank)
-    ]
-    return prod(taps, start=torch.ones((), dtype=torch.int64, device=input.device)) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from striate.ops._pool_spec import (
     KERNEL,
     LARGE,
+    SERVED,
     SIZE,
     dilated_samples,
     invalid_windows,
@@ -22,6 +24,7 @@ from striate.ops._pool_spec import (
 )
 from striate.ops._spec import Call, InvalidCall, LayerSample, OpSpec, Shape, distinct, normal
 from striate.ops.mixed_pool import layer, op, reference
+from striate.ops.mixed_pool.kernel import mixed_pool_obstacle
 
 FUNCTIONS = [f"mixed_pool{rank}d" for rank in (1, 2, 3)]
 
@@ -74,6 +77,16 @@ def _samples(rank: int) -> list[Call]:
             {"kernel_size": kernel, "stride": 2},
             "larger, gated",
         ),
+        call("served", SERVED[rank], padding=1),
+        call(
+            "served, alpha of each channel, every sample",
+            SERVED[rank],
+            tensors={"alpha": (SERVED[rank][1],)},
+            stride=1,
+            count_include_pad=True,
+            padding=1,
+        ),
+        call("served, gated, dilation", SERVED[rank], tensors=gate, stride=3, dilation=2),
         call(
             "every option",
             tensors=gates,
@@ -157,6 +170,11 @@ def _layer_samples() -> list[LayerSample]:
     return found
 
 
+def _kernel_obstacle(call: Call, tensors: Mapping[str, Any]) -> str:
+    weights = tensors.get("gate", tensors.get("alpha"))
+    return mixed_pool_obstacle(tensors["input"], weights, int(call.function[-2]))
+
+
 SPEC = OpSpec(
     name="mixed_pool",
     functions={name: getattr(op, name) for name in FUNCTIONS},
@@ -186,4 +204,6 @@ SPEC = OpSpec(
     fill=_fill,
     layer_samples=_layer_samples(),
     sums_by_threads=["gate"],
+    library_operators=("mixed_pool", "mixed_pool_backward"),
+    kernel_obstacle=_kernel_obstacle,
 )

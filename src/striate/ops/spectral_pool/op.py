@@ -1,4 +1,4 @@
-"""Spectral pooling as one small matrix product along each dimension.
+"""Spectral pooling as one small matrix product along each dimension, by kernels or by PyTorch's products.
 
 Cutting the spectrum of a signal of n samples down to m frequencies is linear, and real if the
 real part is taken: ``y = A x`` with ``A[i, j] = (1/n) Σ_k cos 2πk(i/m − j/n)`` over the frequencies
@@ -21,6 +21,7 @@ from striate.errors import ArgumentError
 from striate.geometry.arguments import Whole
 from striate.ops._checks import AXES, check_addressable, check_floating, check_rank, per_dimension
 from striate.ops._pool import memory_format
+from striate.ops.spectral_pool.kernel import spectral_pool, spectral_pool_obstacle
 
 # Samples along a dimension beyond which the Fourier transform is faster, and the matrix large.
 LONGEST_PRODUCT = 512
@@ -119,6 +120,8 @@ def _spectral_pool(operator: str, rank: int, input: Tensor, output_size: Whole) 
             )
     check_addressable(operator, (*input.shape[:-rank], *wanted), input.dtype)
 
+    if not spectral_pool_obstacle(input, wanted, rank):
+        return spectral_pool(input, wanted)
     # The products run over memory as it lies: in channels-last, dimension 1 is innermost.
     is_channels_last = memory_format(input) is not torch.contiguous_format
     order = list(range(input.dim()))

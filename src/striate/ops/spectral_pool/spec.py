@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from striate import geometry
 from striate.ops._pool_spec import LARGE, SIZE, no_macs, picture_shape
 from striate.ops._spec import Call, InvalidCall, LayerSample, OpSpec, Shape
 from striate.ops.spectral_pool import layer, op, reference
+from striate.ops.spectral_pool.kernel import spectral_pool_obstacle
 
 FUNCTIONS = [f"spectral_pool{rank}d" for rank in (1, 2, 3)]
 EVEN = {1: (8,), 2: (8, 6), 3: (4, 6, 8)}
@@ -48,6 +50,8 @@ def _samples(rank: int) -> list[Call]:
             call("smaller here, larger there", (2, 3, 8, 6), (6, 8)),
             call("one dimension only", (2, 3, 8, 6), (8, 4)),
             call("both dimensions", (2, 3, 8, 6), (4, 4)),
+            call("both dimensions, many channels", (1, 21, 14, 16), (6, 10)),
+            call("both dimensions, larger, many channels", (2, 17, 10, 14), (12, 16)),
         ]
     return calls
 
@@ -101,6 +105,12 @@ INVALID = [
     ),
 ]
 
+
+def _kernel_obstacle(call: Call, tensors: Mapping[str, Any]) -> str:
+    rank, size = int(call.function[-2]), call.options["output_size"]
+    return spectral_pool_obstacle(tensors["input"], (size,) * rank if isinstance(size, int) else size, rank)
+
+
 SPEC = OpSpec(
     name="spectral_pool",
     functions={name: getattr(op, name) for name in FUNCTIONS},
@@ -132,4 +142,6 @@ SPEC = OpSpec(
         LayerSample("SpectralPool2d", {"output_size": 5}, (2, 3, 8, 7)),
         LayerSample("SpectralPool3d", {"output_size": 3}, (2, 3, 6, 5, 4)),
     ],
+    library_operators=("spectral_pool",),
+    kernel_obstacle=_kernel_obstacle,
 )

@@ -1,0 +1,129 @@
+// Lp pooling and its gradient, on the rows of _window_rows.h. Any power but 1 and 2 is taken of numbers that the largest
+// of the window has been taken out of: neither powers nor their sum overflow or vanish.
+#include "_planes.h"
+#include "_powers.h"
+#include "_window_rows.h"
+
+// P: 1, 2, 3, or 0 for any other p.
+template <class T, int P>
+struct Norms {
+  using A = arithmetic<T>;
+  using V = vec<A>;
+  static constexpr bool TAPS = std::is_same_v<T, bf16>;  // a rounded norm is computed again, not read
+  static constexpr int LINES = P > 2 || P == 0 ? 2 : 1;
+
+  double p, full;  // the taps that a sum is scaled up to; 1 for the power mean
+  const T *dy, *norms;
+  T* y;
+
+  STRIATE_INLINE V weight(const Place<A>& place) const { return broadcast<V>(full) / place.taps; }
+
+  template <class Taps, class Inside>
+  STRIATE_INLINE V norm(const Taps& taps, int64_t at, const Inside& inside, const Place<A>& place) const {
+    V sum{};
+    if constexpr (P == 1 || P == 2) {
+      for (int64_t t = 0; t < taps.count; ++t) {
+        const V x = inside.pick(t, taps.load(t, at), V{});
+        sum += P == 1 ? magnitude(x) : x * x;
+      }
+      sum *= weight(place);
+      return P == 1 ? sum : square_root(sum);
+    }
+    V largest{};
+    for (int64_t t = 0; t < taps.count; ++t) {
+      const V x = magnitude(inside.pick(t, taps.load(t, at), V{}));
+      largest = max_nan(largest, x);
+    }
+    if constexpr (P == 3) {
+      // Powers of two take out the largest number's exponent: two of them, for its reciprocal may overflow.
+      using F = Format<A>;
+      using I = whole_of<V>;
+      const I kept = reinterpret_cast<I>(largest) >> F::mantissa, bias = I{} + F::bias;
+      const I first = kept < F::bias ? I{} + F::mantissa + 1 : I{} - F::mantissa - 1;
+      const V lift = reinterpret_cast<V>((first + bias) << F::mantissa);
+      const I exponent = (reinterpret_cast<I>(largest * lift) >> F::mantissa) - bias;
+      const V level = reinterpret_cast<V>((bias - exponent) << F::mantissa);
+      for (int64_t t = 0; t < taps.count; ++t) {
+        const V x = magnitude(inside.pick(t, taps.load(t, at), V{})) * lift * level;
+        sum += x * x * x;
+      }
+      const V root = cube_root(sum * weight(place));
+      const V back = reinterpret_cast<V>((bias - first) << F::mantissa);
+      const V found = root * reinterpret_cast<V>((bias + exponent) << F::mantissa) * back;
+      const V infinite = broadcast<V>(__builtin_inf());
+      return largest == V{} ? largest : (largest < infinite ? found : largest);
+    } else {
+      const V infinite = broadcast<V>(__builtin_inf());
+      const V unit = largest == V{} ? broadcast<V>(1) : (largest == infinite ? broadcast<V>(1) : largest);
+      for (int64_t t = 0; t < taps.count; ++t)
+        sum += power(magnitude(inside.pick(t, taps.load(t, at), V{})) / unit, broadcast<V>(p));
+      return power(sum * weight(place), broadcast<V>(1 / p)) * unit;
+    }
+  }
+
+  template <class Taps, class Inside>
+  STRIATE_INLINE void result(const Taps& taps, int64_t at, const Inside& inside, const Place<A>& place) const {
+    store_some(y + place.index, norm(taps, at, inside, place), place.count);
+  }
+
+  template <class Taps, class Inside>
+  STRIATE_INLINE void note(const Taps& taps, int64_t at, const Inside& inside, const Place<A>& place, A* to,
+                           int64_t length, A*, int64_t) const {
+    const V share = load_some(dy + place.index, place.count) * weight(place);
+    if constexpr (P == 1) {
+      store_some(to, share, place.count);
+      return;
+    }
+    V found;
+    if constexpr (TAPS)
+      found = norm(taps, at, inside, place);
+    else
+      found = load_some(norms + place.index, place.count);
+    if constexpr (P == 2) {
+      store_some(to, found == V{} ? V{} : share / found, place.count);
+    } else {
+      store_some(to, share, place.count);
+      store_some(to + length, found, place.count);
+    }
+  }
+
+  STRIATE_INLINE void gather(V& sum, V x, const A* notes, int64_t length, int64_t, const Place<A>&) const {
+    const V share = load(notes);
+    if constexpr (P == 1 || P == 2) {
+      sum += share;
+      return;
+    }
+    const V norm = load(notes + length), ratio = magnitude(x) / norm;
+    const V slope = share * (P == 3 ? ratio * ratio : power(ratio, broadcast<V>(p - 1)));
+    sum += norm == V{} ? V{} : (x == V{} ? V{} : slope);
+  }
+
+  STRIATE_INLINE V gradient(V sum, V x) const {
+    if constexpr (P == 2) return sum * x;
+    const V signed_sum = x < V{} ? -sum : sum;
+    return x == V{} ? V{} : signed_sum;
+  }
+};
+
+template <class T, int P>
+void norms_of(const Windows& w, const Counts& counts, double p, double full, const T* x, T* y) {
+  pool_windows<T>(w, counts, counts, x, Norms<T, P>{p, full, nullptr, nullptr, y});
+}
+template <class T, int P>
+void gradient_of(const Windows& w, const Counts& counts, double p, double full, const T* x, const T* dy,
+                 const T* norms, T* dx) {
+  pool_gradient<T>(w, counts, counts, x, dx, Norms<T, P>{p, full, dy, norms, nullptr}, 0, nullptr);
+}
+
+template <class T>
+void lp_pool_forward(const Windows& w, const Counts& counts, double p, double full, const T* x, T* y) {
+  (p == 1 ? norms_of<T, 1> : p == 2 ? norms_of<T, 2> : p == 3 ? norms_of<T, 3> : norms_of<T, 0>)(w, counts, p, full, x, y);
+}
+template <class T>
+void lp_pool_backward(const Windows& w, const Counts& counts, double p, double full, const T* x, const T* dy,
+                      const T* norms, T* dx) {
+  (p == 1   ? gradient_of<T, 1>
+   : p == 2 ? gradient_of<T, 2>
+   : p == 3 ? gradient_of<T, 3>
+            : gradient_of<T, 0>)(w, counts, p, full, x, dy, norms, dx);
+}

@@ -1,0 +1,106 @@
+// Mixed pooling and its gradients, on the rows of _window_rows.h: the largest number and the mean of each window together,
+// and again in the backward pass, which needs the taps anyhow and so has nothing to keep.
+#include "_planes.h"
+#include "_powers.h"
+#include "_window_rows.h"
+
+// GATED: the share of the largest is σ of the window's product with a gate; otherwise it is a number of the channel.
+template <class T, bool GATED>
+struct Mix {
+  using A = arithmetic<T>;
+  using V = vec<A>;
+  static constexpr bool TAPS = true;
+  static constexpr int LINES = GATED ? 4 : 3;  // for the largest, for each tap, which tap is the largest; for the gate
+
+  const A* table;  // [tap][channel], or [channel]
+  int64_t channels;
+  const T* dy;
+  T* y;
+
+  struct Window {
+    V largest, mean, share;
+  };
+
+  template <class Taps, class Inside>
+  STRIATE_INLINE Window look(const Taps& taps, int64_t at, const Inside& inside, const Place<A>& place) const {
+    const V least = broadcast<V>(-__builtin_inf()), one = broadcast<V>(1);
+    V largest = least, sum{}, score{};
+    for (int64_t t = 0; t < taps.count; ++t) {
+      const V x = taps.load(t, at), counted = inside.pick(t, x, V{});
+      largest = max_nan(largest, inside.pick(t, x, least));
+      sum += counted;
+      if constexpr (GATED) score += counted * place.of_channels(table + taps.number[t] * channels);
+    }
+    Window window{place.inside < one ? V{} : largest, sum / place.taps, V{}};
+    if constexpr (GATED)
+      window.share = one / (one + exp_of(-score));
+    else
+      window.share = place.of_channels(table);
+    return window;
+  }
+
+  template <class Taps, class Inside>
+  STRIATE_INLINE void result(const Taps& taps, int64_t at, const Inside& inside, const Place<A>& place) const {
+    const Window seen = look(taps, at, inside, place);
+    store_some(y + place.index, seen.largest * seen.share + seen.mean * (broadcast<V>(1) - seen.share), place.count);
+  }
+
+  template <class Taps, class Inside>
+  STRIATE_INLINE void note(const Taps& taps, int64_t at, const Inside& inside, const Place<A>& place, A* to,
+                           int64_t length, A* sums, int64_t step) const {
+    const Window seen = look(taps, at, inside, place);
+    const V one = broadcast<V>(1), gradient = load_some(dy + place.index, place.count);
+    V winner = broadcast<V>(-1);
+    for (int64_t t = taps.count; t-- > 0;) {  // the first of equals
+      const V number = broadcast<V>(static_cast<A>(taps.number[t]));
+      winner = inside.pick(t, taps.load(t, at) < seen.largest ? winner : number, winner);
+    }
+    store_some(to, gradient * seen.share, place.count);
+    store_some(to + length, gradient * (one - seen.share) / place.taps, place.count);
+    store_some(to + 2 * length, winner, place.count);
+    V slope = gradient * (seen.largest - seen.mean);
+    if constexpr (GATED) {
+      slope *= seen.share * (one - seen.share);
+      store_some(to + 3 * length, slope, place.count);
+    }
+    if (!sums) return;
+    const V used = broadcast<V>(place.count), lane = numbered<A>(0);
+    if constexpr (GATED) {
+      for (int64_t t = 0; t < taps.count; ++t) {
+        const V product = slope * inside.pick(t, taps.load(t, at), V{});
+        A* sum = sums + taps.number[t] * step;
+        store(sum, load(sum) + (lane < used ? product : V{}));
+      }
+    } else {
+      store(sums, load(sums) + (lane < used ? slope : V{}));
+    }
+  }
+
+  STRIATE_INLINE void gather(V& sum, V, const A* notes, int64_t length, int64_t tap, const Place<A>& place) const {
+    const V number = broadcast<V>(static_cast<A>(tap));
+    sum += load(notes + length) + (load(notes + 2 * length) == number ? load(notes) : V{});
+    if constexpr (GATED) sum += load(notes + 3 * length) * place.of_channels(table + tap * channels);
+  }
+
+  STRIATE_INLINE V gradient(V sum, V) const { return sum; }
+};
+
+template <class T>
+void mixed_pool_forward(const Windows& w, const Counts& counts, const Counts& inside, bool gated,
+                        const arithmetic<T>* table, const T* x, T* y) {
+  if (gated)
+    pool_windows<T>(w, counts, inside, x, Mix<T, true>{table, w.channels, nullptr, y});
+  else
+    pool_windows<T>(w, counts, inside, x, Mix<T, false>{table, w.channels, nullptr, y});
+}
+
+// `partials`: sums of each picture for the gradient of the table, [image][channel][tap] or [image][channel]; may be null.
+template <class T>
+void mixed_pool_backward(const Windows& w, const Counts& counts, const Counts& inside, bool gated,
+                         const arithmetic<T>* table, const T* x, const T* dy, T* dx, arithmetic<T>* partials) {
+  const int64_t weights = !partials ? 0 : gated ? w.taps() : 1;
+  if (gated)
+    pool_gradient<T>(w, counts, inside, x, dx, Mix<T, true>{table, w.channels, dy, nullptr}, weights, partials);
+  else
+    pool_gradient<T>(w, counts, inside, x, dx, Mix<T, false>{table, w.channels, dy, nullptr}, weights, partials);
+}

@@ -1,0 +1,65 @@
+"""Spectral pooling by the CPU kernels: which calls they take, their shape rule and gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from striate.ops._library import differentiable, obstacle
+from striate.ops._pool import memory_format
+
+SMALLEST = 4096  # numbers
+LEAST_CHANNELS = 8  # which are lanes
+LONGEST = 128  # samples along a dimension: planes of the channels in all lanes stay in the cache
+
+
+def spectral_pool_obstacle(input: Tensor, size: Sequence[int], rank: int) -> str:
+    """Why the kernels do not take this input; empty when they do."""
+    if rank != 2 or input.dim() != 4:
+        return "not a batch of pictures"
+    if torch.compiler.is_exporting():
+        return "sizes may be open in an exported graph"
+    if input.numel() < SMALLEST or input.shape[1] < LEAST_CHANNELS:
+        return "too small: PyTorch's calls cost less"
+    if max(*input.shape[2:], *size) > LONGEST:
+        return "planes that leave the cache"
+    if any(n == m for n, m in zip(input.shape[2:], size, strict=True)):
+        return "one product only"
+    return obstacle(input)
+
+
+def spectral_pool(input: Tensor, size: Sequence[int]) -> Tensor:
+    """The lowest frequencies of each channel as pictures of ``size``."""
+    return _pooled(input, size, False)
+
+
+def _pooled(input: Tensor, size: Sequence[int], transposed: bool) -> Tensor:
+    if not input.is_contiguous(memory_format=memory_format(input)):
+        input = input.contiguous()
+    return _kernel(input, size, transposed)  # type: ignore[no-any-return]
+
+
+def _fake(input: Tensor, size: Any, transposed: bool) -> Tensor:
+    return torch.empty(
+        (*input.shape[:2], *size),
+        dtype=input.dtype,
+        device=input.device,
+        memory_format=memory_format(input),
+    )
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    input, _, ctx.transposed = inputs
+    ctx.size = input.shape[2:]
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+    return _pooled(gradient, ctx.size, not ctx.transposed), None, None
+
+
+_kernel = differentiable(
+    "spectral_pool(Tensor input, int[] size, bool transposed) -> Tensor", _fake, _save, _backward
+)
