@@ -27,7 +27,7 @@ def random_case(pick, rank):
     ends = [(pick.choice([0, 1, 2, 5]), pick.choice([0, 1, 4])) for _ in range(rank)]
     least = [d * (k - 1) + 1 - sum(pair) for k, d, pair in zip(kernel, dilation, ends, strict=True)]
     sizes = [max(pick.randint(1, 20 if rank < 3 else 9), number) for number in least]
-    batch, channels = pick.choice([1, 2, 3]), pick.choice([2, 3, 8, 16, 17, 40])
+    batch, channels = pick.choice([1, 2, 3]), pick.choice([2, 3, 8, 16, 17, 40, 70])
     return (batch, channels, *sizes), (channels, 1, *kernel), stride, dilation, ends
 
 
@@ -107,6 +107,38 @@ def test_gradients_of_gradients_registration_and_compilation():
     opcheck(torch.ops.striate.depthwise_conv.default, (x, weight, bias, [2, 1], [1, 2, 0, 1], [1, 1]))
     compiled = torch.compile(call, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(x, weight, bias), call(x, weight, bias))
+
+
+def test_the_same_bits_with_channels_last_at_any_number_of_threads():
+    x = torch.randn(3, 70, 21, 19).contiguous(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(70, 1, 3, 3, requires_grad=True)
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            y = conv2d(x, weight, padding=1, stride=2, groups=70)
+            results.append([y, *torch.autograd.grad(y, (x, weight), torch.ones_like(y))])
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_padding_hides_no_number_from_what_is_not_finite():
+    """Beyond the borders there is nothing, also nothing that an infinite weight could make NaN of."""
+    x = torch.ones(1, 16, 5, 6).contiguous(memory_format=torch.channels_last)
+    weight = torch.ones(16, 1, 3, 3)
+    weight[:, :, 0] = weight[:, :, :, 0] = torch.inf
+    y = conv2d(x, weight, padding=1, groups=16)
+    assert not y.isnan().any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("kernel", [(3, 3, 3), (3, 1, 1)])
+def test_volumes_have_the_layout_that_pytorch_gives_them(dtype, kernel):
+    x = torch.randn(2, 5, 4, 6, 7, dtype=dtype).contiguous(memory_format=torch.channels_last_3d)
+    weight = torch.randn(5, 1, *kernel, dtype=dtype)
+    assert conv3d(x, weight, groups=5).stride() == F.conv3d(x, weight, groups=5).stride()
 
 
 def test_they_are_what_a_depthwise_call_gets_and_no_other():

@@ -1,6 +1,7 @@
 // Depthwise convolution and its transpose: checks what would crash, makes the results, picks the instruction set.
 #include <type_traits>
 
+#include "_large_pages.h"
 #include "_window.h"
 
 namespace striate {
@@ -65,7 +66,7 @@ Tensor depthwise_conv(const Tensor& input, const Tensor& weight, const std::opti
                       const Ints& ends, const Ints& dilation) {
   const Windows d = describe(input, spatial(input), weight, stride, ends, dilation);
   check_bias(d, weight, bias);
-  Tensor output = make(input, output_sizes(d, input.dim() - 2), d.input_last);
+  Tensor output = in_large_pages(make(input, output_sizes(d, input.dim() - 2), d.input_last));
   by_type(input, [&](auto zero) {
     using T = decltype(zero);
     STRIATE_NATIVE(depthwise<T>)(d, false, data<T>(input), d.input_last, data<T>(weight),
@@ -81,7 +82,7 @@ Tensor depthwise_conv_transpose(const Tensor& input, const Tensor& weight, const
   check_bias(d, weight, bias);
   Ints sizes{d.images, d.channels};
   sizes.insert(sizes.end(), size.begin(), size.end());
-  Tensor output = make(input, sizes, d.input_last);
+  Tensor output = in_large_pages(make(input, sizes, d.input_last));
   by_type(input, [&](auto zero) {
     using T = decltype(zero);
     STRIATE_NATIVE(depthwise<T>)(d, true, data<T>(input), d.input_last, data<T>(weight), bias ? data<T>(*bias) : nullptr,
@@ -97,7 +98,7 @@ std::tuple<Tensor, Tensor, Tensor> depthwise_conv_backward(const Tensor& gradien
   d.gradient_last = !gradient.is_contiguous();
   check_output(d, gradient, input);
   const auto result = [](const Tensor& like, bool is_wanted) {
-    return is_wanted ? torch::stable::empty_like(like) : make({0}, like.scalar_type());
+    return is_wanted ? in_large_pages(torch::stable::empty_like(like)) : make({0}, like.scalar_type());
   };
   Tensor of_input = result(input, wanted[0]), of_weight = result(weight, wanted[1]);
   Tensor of_bias = make({wanted[2] ? d.channels : 0}, input.scalar_type());

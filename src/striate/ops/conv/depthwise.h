@@ -1,9 +1,12 @@
 // Depthwise convolution in up to three dimensions, and its gradients, on the rows of _planes.h: lanes are channels.
 #include "_planes.h"
+#include "conv/depthwise_last.h"
 
 constexpr int OUTPUTS = REGISTERS == 32 ? 8 : 6;   // whose sums are kept in registers together
 constexpr int NEIGHBOURS = REGISTERS == 32 ? 7 : 3;  // taps in a row that share what is loaded for them
 constexpr int TAPS = REGISTERS == 32 ? 12 : 8;     // whose gradients are kept in registers together
+
+constexpr int64_t IN_PLACE = 7;  // columns of a kernel up to which channels that lie side by side need no packing
 
 // Sums over taps -------------------------------------------------------------------------------------
 
@@ -274,6 +277,7 @@ struct Memory {  // what a scratch points to
 template <class T>
 void depthwise(const Windows& d, bool backward, const T* from, bool from_last, const T* weight, const T* bias, T* to,
                bool to_last) {
+  if (from_last && to_last && d.axis[2].kernel <= IN_PLACE) return depthwise_last(d, backward, from, weight, bias, to);
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
   const Lines lines(d.axis[2], backward);
@@ -298,6 +302,8 @@ void depthwise(const Windows& d, bool backward, const T* from, bool from_last, c
 // Those of dx, dweight and dbias that are not null.
 template <class T>
 void depthwise_backward(const Windows& d, const T* dy, const T* x, const T* weight, T* dx, T* dweight, T* dbias) {
+  if (d.input_last && d.gradient_last && d.axis[2].kernel <= IN_PLACE)
+    return depthwise_last_backward(d, dy, x, weight, dx, dweight, dbias);
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
   const Lines forward(d.axis[2], false), backward(d.axis[2], true);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -23,8 +24,8 @@ def depthwise_obstacle(rank: int, input: Tensor, weight: Tensor, bias: Tensor | 
         return "nothing to compute"
     if torch.is_autocast_enabled("cpu"):
         return "inside autocast"
-    if rank == 3 and is_last(input):
-        return "PyTorch decides the layout of its result by more than the input"
+    if rank == 3 and is_last(input) and not _stays_last(input, weight):
+        return "PyTorch makes the result contiguous"
     return obstacle(input, weight, bias)
 
 
@@ -32,6 +33,21 @@ def is_last(tensor: Tensor) -> bool:
     """Whether the channels of ``tensor`` lie side by side in memory."""
     form = LAST.get(tensor.dim())
     return form is not None and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=form)
+
+
+def _stays_last(input: Tensor, weight: Tensor) -> bool:
+    """Whether PyTorch keeps the channels of this volume last: where oneDNN convolves it, however many threads."""
+    return (
+        torch._C._get_mkldnn_enabled()
+        and input.dtype in _onednn_dtypes()
+        and weight.shape[-2:].numel() > 1  # a column of taps goes to oneDNN only with several threads
+    )
+
+
+@lru_cache(maxsize=1)
+def _onednn_dtypes() -> tuple[torch.dtype, ...]:
+    both = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return (torch.float32, torch.bfloat16) if both else (torch.float32,)
 
 
 def dense(tensor: Tensor) -> Tensor:

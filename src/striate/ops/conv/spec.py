@@ -141,6 +141,8 @@ SAMPLES = [
     _call("first layer", (2, 3, 19, 22), 20, (4, 4), stride=4, padding=((1, 0), 1)),
     _call("all options", (2, 6, 9, 8), 4, (3, 2), stride=(2, 1), padding=(3, 1), dilation=2, groups=2),
     _call("depthwise, larger", (2, 16, 33, 35), 32, (5, 5), groups=16, stride=2, padding="same"),
+    _call("depthwise, many channels", (1, 70, 6, 11), 70, (3, 3), groups=70, padding=1),
+    _call("depthwise, many channels, stride", (2, 37, 9, 12), 37, (5, 3), groups=37, stride=2, padding=2),
     _call("larger", (2, 16, 33, 35), 16, (3, 3), padding=1),
     _call("defaults", (2, 2, 4, 5, 6), 3, (2, 3, 2)),
     _call("no bias", (2, 2, 4, 5, 6), 3, (2, 3, 2), bias=False),
@@ -157,6 +159,7 @@ SAMPLES = [
     _call("circular, no batch", (2, 3, 2, 3), 2, (2, 3, 2), padding=(3, 2, 1), padding_mode="circular"),
     _call("dilation", (1, 2, 5, 5, 4), 2, (2, 3, 2), dilation=2),
     _call("depthwise", (2, 3, 3, 4, 4), 3, (3, 3, 3), groups=3, padding=1),
+    _call("depthwise, many channels", (1, 18, 3, 4, 9), 18, (3, 2, 3), groups=18, padding=1, bias=False),
     _call(
         "all options",
         (1, 4, 4, 5, 4),
