@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import striate
+import striate.__main__
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -42,9 +43,10 @@ def modules_after(statement: str) -> set[str]:
 
 
 def test_the_module_is_the_command():
-    command = [sys.executable, "-m", "striate", "--version"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert striate.__version__ in done.stdout
+    for module in (["-m", "striate"], [str(striate.__main__.__file__)]):
+        command = [sys.executable, *module, "--version"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert striate.__version__ in done.stdout
 
 
 def test_newest_entry_of_the_changelog_is_the_version():
