@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
+from striate.ops.lp_pool.exponent import checked_exponent
 from striate.ops.lp_pool.op import (
-    _exponent,
     global_lp_pool1d,
     global_lp_pool2d,
     global_lp_pool3d,
@@ -38,7 +38,7 @@ class _Exponent(nn.Module):
     def _set_exponent(
         self, learnable: bool, device: torch.device | str | None, dtype: torch.dtype | None
     ) -> None:
-        _exponent(type(self).__name__, self.norm_type, torch.empty(0))
+        checked_exponent(type(self).__name__, self.norm_type, torch.empty(0))
         if not learnable:
             self.register_parameter("log_norm_type", None)
             return

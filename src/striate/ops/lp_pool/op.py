@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf, prod
-from numbers import Real
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.errors import ArgumentError, ArgumentTypeError
 from striate.geometry.arguments import Pads, Whole
 from striate.ops._checks import REFUSALS, check_floating, per_dimension
 from striate.ops._pool import check_input, pool_windows
 from striate.ops.avg_pool.op import avg_pool1d, avg_pool2d, avg_pool3d
 from striate.ops.lp_pool.composed import norms_of_windows
+from striate.ops.lp_pool.exponent import checked_exponent
 from striate.ops.lp_pool.kernel import fits_kernel, lp_pool, lp_pool_obstacle
 from striate.ops.lp_pool.norm import norm, root
 from striate.ops.max_pool.op import max_pool1d, max_pool2d, max_pool3d
@@ -23,7 +22,6 @@ from striate.ops.max_pool.op import max_pool1d, max_pool2d, max_pool3d
 AVERAGES = {1: avg_pool1d, 2: avg_pool2d, 3: avg_pool3d}
 LARGEST: dict[int, Callable[..., Tensor]] = {1: max_pool1d, 2: max_pool2d, 3: max_pool3d}
 # Beyond it p is ∞: (1 − ε)^p is 0, and n^(1/p) is 1, for every ε > 0 and n that float64 can tell.
-AS_INFINITE = 2.0**64
 
 
 def lp_pool1d(
@@ -183,27 +181,6 @@ def global_lp_pool3d(input: Tensor, norm_type: float | Tensor, mean: bool = Fals
     return _global_lp_pool("global_lp_pool3d", 3, input, norm_type, mean)
 
 
-def _exponent(operator: str, norm_type: float | Tensor, input: Tensor) -> float | Tensor:
-    """``norm_type`` as a float above 0, or as a tensor without dimensions, of the dtype to compute in."""
-    if isinstance(norm_type, Tensor):
-        check_floating(operator, input=input, norm_type=norm_type)
-        if norm_type.numel() != 1 or norm_type.dim() > 1:
-            raise ArgumentError(
-                f"{operator}: norm_type came with shape {tuple(norm_type.shape)}; wanted a tensor of one number"
-            )
-        return norm_type.reshape(()).to(torch.promote_types(norm_type.dtype, torch.float32))
-    if not isinstance(norm_type, Real) or isinstance(norm_type, bool):
-        raise ArgumentTypeError(
-            f"{operator}: norm_type came as {norm_type!r}; wanted a number above 0, inf or a tensor of one number"
-        )
-    if not norm_type > 0:
-        raise ArgumentError(
-            f"{operator}: norm_type came as {norm_type!r}; wanted p above 0: (Σ |x|^p)^(1/p) is a norm from 1 on,"
-            " and inf takes the largest |x|"
-        )
-    return inf if norm_type > AS_INFINITE else float(norm_type)
-
-
 def _lp_pool(
     operator: str,
     rank: int,
@@ -218,7 +195,7 @@ def _lp_pool(
 ) -> Tensor:
     try:
         check_floating(operator, input=input)
-        p = _exponent(operator, norm_type, input)
+        p = checked_exponent(operator, norm_type, input)
         if isinstance(p, float) and not lp_pool_obstacle(input, p, rank):
             windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
             if fits_kernel(windows, input):
@@ -244,7 +221,7 @@ def _lp_pool(
 def _global_lp_pool(operator: str, rank: int, input: Tensor, norm_type: float | Tensor, mean: bool) -> Tensor:
     check_floating(operator, input=input)
     check_input(operator, input, rank)
-    p = _exponent(operator, norm_type, input)
+    p = checked_exponent(operator, norm_type, input)
     if isinstance(p, float) and p == inf:
         return LARGEST[rank](input.abs(), input.shape[-rank:])
     x = input.abs().to(torch.promote_types(input.dtype, torch.float32))

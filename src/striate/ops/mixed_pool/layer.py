@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
 from striate.ops._checks import per_dimension
-from striate.ops.mixed_pool.op import _check_alpha, mixed_pool1d, mixed_pool2d, mixed_pool3d
+from striate.ops.mixed_pool.alpha import checked_alpha
+from striate.ops.mixed_pool.op import mixed_pool1d, mixed_pool2d, mixed_pool3d
 
 FUNCTIONS = {1: mixed_pool1d, 2: mixed_pool2d, 3: mixed_pool3d}
 Mode = Literal["fixed", "learned", "gated", "random"]
@@ -45,7 +46,7 @@ class _MixedPool(nn.Module):
         self.dilation = dilation
         self.ceil_mode = ceil_mode
         self.mode = mode
-        self.alpha = _check_alpha(name, alpha)
+        self.alpha = checked_alpha(name, alpha)
         self.channels = channels
         self.count_include_pad = count_include_pad
         self._check(name)

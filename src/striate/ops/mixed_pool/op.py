@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Real
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from striate.errors import ArgumentError, ArgumentTypeError
+from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
 from striate.geometry.window import extent
 from striate.ops._checks import check_floating
@@ -17,6 +15,7 @@ from striate.ops._pool import Windows, crop, is_plain, pool_windows
 from striate.ops.avg_pool.op import avg_pool1d, avg_pool2d, avg_pool3d
 from striate.ops.conv.op import conv1d, conv2d, conv3d
 from striate.ops.max_pool.op import max_pool1d, max_pool2d, max_pool3d
+from striate.ops.mixed_pool.alpha import checked_alpha
 from striate.ops.mixed_pool.composed import is_empty
 from striate.ops.mixed_pool.kernel import fits_kernel, mixed_pool, mixed_pool_obstacle
 
@@ -179,20 +178,6 @@ def mixed_pool3d(
     )
 
 
-def _check_alpha(operator: str, alpha: Any) -> float:
-    """A share that comes as a number, from 0 to 1."""
-    if not isinstance(alpha, Real) or isinstance(alpha, bool):
-        raise ArgumentTypeError(
-            f"{operator}: alpha came as {alpha!r}; wanted a number from 0 to 1, or a tensor"
-        )
-    share = float(alpha)
-    if not 0 <= share <= 1:
-        raise ArgumentError(
-            f"{operator}: alpha came as {alpha!r}; wanted a share from 0 (average pooling) to 1 (max pooling)"
-        )
-    return share
-
-
 def _mixed_pool(
     operator: str,
     rank: int,
@@ -220,7 +205,7 @@ def _mixed_pool(
     elif isinstance(alpha, Tensor):
         share = _of_channels(operator, alpha, input, rank)
     else:
-        share = 0.5 if alpha is None else _check_alpha(operator, alpha)
+        share = 0.5 if alpha is None else checked_alpha(operator, alpha)
 
     is_mixed = gate is not None or isinstance(share, Tensor) or share not in (0, 1)
     is_ours = is_mixed and not mixed_pool_obstacle(input, next(iter(weights.values()), None), rank)

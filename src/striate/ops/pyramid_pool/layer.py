@@ -7,9 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from striate.ops.pyramid_pool.levels import Kind, checked_levels
 from striate.ops.pyramid_pool.op import (
-    Kind,
-    _check_arguments,
     pyramid_pool1d,
     pyramid_pool2d,
     pyramid_pool3d,
@@ -25,7 +24,7 @@ class _PyramidPool(nn.Module):
         self, levels: Sequence[int] = (1, 2, 4), kind: Kind = "max", *, norm_type: float | None = None
     ) -> None:
         super().__init__()
-        self.levels = _check_arguments(type(self).__name__, levels, kind, norm_type)
+        self.levels = checked_levels(type(self).__name__, levels, kind, norm_type)
         self.kind: Kind = kind
         self.norm_type = norm_type
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from striate.errors import ArgumentError, ArgumentTypeError
-from striate.ops._checks import check_addressable, check_floating, per_dimension
+from striate.ops._checks import check_addressable, check_floating
 from striate.ops._pool import check_input
 from striate.ops.avg_pool.op import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
+from striate.ops.lp_pool.exponent import checked_exponent
 from striate.ops.lp_pool.norm import norm
-from striate.ops.lp_pool.op import _exponent
 from striate.ops.max_pool.op import adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d
+from striate.ops.pyramid_pool.levels import Kind, checked_levels
 
-Kind = Literal["max", "avg", "lp"]
 Pool = Callable[[Tensor, int], Tensor]  # a picture into a number of bins along each dimension
 LARGEST: dict[int, Pool] = {1: adaptive_max_pool1d, 2: adaptive_max_pool2d, 3: adaptive_max_pool3d}
 AVERAGES: dict[int, Pool] = {1: adaptive_avg_pool1d, 2: adaptive_avg_pool2d, 3: adaptive_avg_pool3d}
@@ -109,28 +107,6 @@ def pyramid_pool3d(
     return _pyramid_pool("pyramid_pool3d", 3, input, levels, kind, norm_type)
 
 
-def _check_arguments(
-    operator: str, levels: Sequence[int], kind: Any, norm_type: float | Tensor | None
-) -> tuple[int, ...]:
-    """The levels; or the error that says what is wrong with one of the arguments."""
-    if isinstance(levels, str) or not isinstance(levels, Sequence):
-        raise ArgumentTypeError(
-            f"{operator}: levels came as {levels!r}; wanted bins for each level: (1, 2, 4)"
-        )
-    if not levels:
-        raise ArgumentError(f"{operator}: levels came empty; wanted one at least, such as (1, 2, 4)")
-    bins = per_dimension(operator, "levels", levels if len(levels) > 1 else levels[0], len(levels))
-    if kind not in get_args(Kind):
-        raise ArgumentError(f'{operator}: kind came as {kind!r}; wanted "max", "avg" or "lp"')
-    if kind == "lp" and norm_type is None:
-        raise ArgumentError(f'{operator}: norm_type is missing; kind="lp" wants its p, such as norm_type=2')
-    if kind != "lp" and norm_type is not None:
-        raise ArgumentError(
-            f'{operator}: norm_type came as {norm_type!r} with kind={kind!r}; wanted it with kind="lp" only'
-        )
-    return bins
-
-
 def _pyramid_pool(
     operator: str,
     rank: int,
@@ -141,13 +117,13 @@ def _pyramid_pool(
 ) -> Tensor:
     check_floating(operator, input=input)
     check_input(operator, input, rank)
-    bins = _check_arguments(operator, levels, kind, norm_type)
+    bins = checked_levels(operator, levels, kind, norm_type)
     features = input.shape[-rank - 1] * sum(b**rank for b in bins)
     check_addressable(operator, (*input.shape[: -rank - 1], features), input.dtype)
 
     x, pool = input, LARGEST[rank] if kind == "max" else AVERAGES[rank]
     if norm_type is not None:
-        p = _exponent(operator, norm_type, input)
+        p = checked_exponent(operator, norm_type, input)
         x = input.abs()
         if isinstance(p, float) and p == inf:
             pool = LARGEST[rank]
