@@ -42,6 +42,7 @@ def local_conv1d(
     Returns:
         ``(N, C_out, L_out)`` or ``(C_out, L_out)``.
 
+    >>> import torch
     >>> signal = torch.tensor([[1.0, 2.0, 3.0]])
     >>> weight = torch.tensor([[[[1.0, 0.0], [0.0, 10.0]]]])  # takes its first sample, then its second
     >>> local_conv1d(signal, weight)
@@ -87,6 +88,7 @@ def local_conv2d(
         LeCun, *Generalization and network design strategies*, 1989, section 5.3 (Net-3); the layout of
         the bias follows Keras' ``LocallyConnected2D``.
 
+    >>> import torch
     >>> image = torch.arange(9.0).reshape(1, 1, 3, 3)
     >>> weight = torch.zeros(1, 1, 2, 2, 2, 2)
     >>> weight[0, 0, 0, 0] = torch.tensor([[1.0, 2.0], [3.0, 4.0]])  # top left tap of each kernel
@@ -117,6 +119,7 @@ def local_conv3d(
     Returns:
         ``(N, C_out, D_out, H_out, W_out)`` or without the batch.
 
+    >>> import torch
     >>> local_conv3d(torch.ones(1, 2, 2, 2), torch.ones(4, 1, 2, 2, 2, 1, 1, 1), groups=1).flatten()
     tensor([8., 8., 8., 8.])
     """
