@@ -203,6 +203,9 @@ STRIATE_INLINE auto load_bytes(const uint8_t* from) {
 #if defined(STRIATE_AVX512)
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
     return reinterpret_cast<ints>(_mm512_maskz_cvtepu8_epi32(0xffff, bytes));
+#elif defined(STRIATE_AVX2)
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+    return reinterpret_cast<ints>(_mm256_cvtepu8_epi32(bytes));
 #else
     typename VectorOf<uint8_t, LANES>::type bytes;
     std::memcpy(&bytes, from, sizeof bytes);
