@@ -50,7 +50,9 @@ def kernels() -> dict[str, Any]:
 
     # pip does not put the environment's own programs, such as ninja, on the path
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
-    flags = ["-std=c++20", "-O3", "-g0", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=fast"]
+    # -O3 takes half as long again and gains nothing beyond these two
+    flags = ["-std=c++20", "-O2", "-fpeel-loops", "-funswitch-loops", "-g0", "-fvisibility=hidden"]
+    flags += ["-fno-math-errno", "-ffp-contract=fast"]
     flags += ["-Wall", "-Wextra", "-Werror", "-DTORCH_TARGET_VERSION=0x020a000000000000"]
     flags += [f"-isystem{path}" for path in include_paths()]  # warnings in torch's headers are not ours
     link = ["-Wl,-s"] if sys.platform == "linux" else []

@@ -62,9 +62,17 @@ namespace {
 
 #endif  // __x86_64__
 
+// Elsewhere the portable kernels are the only ones; here they are the last resort, so they are compiled quickly.
+#if defined(__x86_64__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+#endif
 namespace striate::portable {
 namespace {
 #include "_simd.h"
 #include STRIATE_KERNELS
 }  // namespace
 }  // namespace striate::portable
+#if defined(__x86_64__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 namespace striate {
 
@@ -15,12 +16,16 @@ Isa isa();  // the one in use; defined in _native.cpp
 
 }  // namespace striate
 
-// The version of a kernel that was compiled for an instruction set, or for the one in use.
+// The version of kernel<T> that was compiled for an instruction set, or for the one in use: `T` is the caller's type.
+// Doubles have no AVX-512 kernels of their own: eight lanes gain little over four, and they take long to compile.
 #if defined(__x86_64__)
-#define STRIATE_NATIVE_OF(which, ...)                                \
-  ((which) == ::striate::Isa::avx512 ? &::striate::avx512::__VA_ARGS__ \
-   : (which) == ::striate::Isa::avx2 ? &::striate::avx2::__VA_ARGS__   \
-                                     : &::striate::portable::__VA_ARGS__)
+#define STRIATE_NATIVE_OF(which, ...)                                                        \
+  ([](::striate::Isa chosen) {                                                               \
+    if constexpr (!std::is_same_v<T, double>)                                                \
+      if (chosen == ::striate::Isa::avx512) return &::striate::avx512::__VA_ARGS__;          \
+    return chosen == ::striate::Isa::portable ? &::striate::portable::__VA_ARGS__            \
+                                              : &::striate::avx2::__VA_ARGS__;               \
+  }(which))
 #else
 #define STRIATE_NATIVE_OF(which, ...) ((void)(which), &::striate::portable::__VA_ARGS__)
 #endif
