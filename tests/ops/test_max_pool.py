@@ -85,6 +85,21 @@ def test_a_window_without_a_tap_in_the_picture():
     assert index.tolist() == [[[-1, -1], [0, 1], [2, 3]]]
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("ceil_mode", [False, True])
+def test_the_only_window_lies_before_the_picture(rank, ceil_mode):
+    picture = numbers(1, 2, *(1,) * rank).requires_grad_()
+    pool = getattr(S, f"max_pool{rank}d")
+    options = {"stride": 4, "padding": ((3, 0),) * rank, "ceil_mode": ceil_mode, "return_indices": True}
+    value, index = pool(picture, 2, **options)
+    wanted_value, wanted_index = reference.max_pool(rank)(picture, 2, **options)
+    assert value.tolist() == wanted_value.tolist()
+    assert set(value.flatten().tolist()) == {-INF}
+    assert index.tolist() == wanted_index.tolist()
+    (gradient,) = torch.autograd.grad(value.sum(), picture)
+    assert not gradient.any()
+
+
 def test_taps_that_jump_over_the_picture():
     """PyTorch's index lies beyond the picture here, and its backward pass writes there."""
     picture = torch.ones(1, 1, 1, 1, requires_grad=True)

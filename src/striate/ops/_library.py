@@ -185,14 +185,6 @@ def autocast(*tensors: Tensor | None) -> tuple[Any, ...]:
     return tuple(map(cast, tensors))
 
 
-def is_channels_last(tensor: Tensor) -> bool:
-    """Whether PyTorch would go on with channels last after this tensor of four dimensions.
-
-    One channel lies in both ways; its stride decides then.
-    """
-    return tensor.is_contiguous(memory_format=torch.channels_last) and tensor.stride(1) <= tensor.stride(3)
-
-
 Save = Callable[[Any, tuple[Any, ...], Any], None]
 
 

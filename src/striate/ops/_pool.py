@@ -150,6 +150,8 @@ def _place(
     d = d if k > 1 else 1
     inside = before if pads_inside and before <= k // 2 and d <= n else 0
     beyond = last + extent(k, d) - before - n  # samples behind the picture that the last window reaches
+    if beyond < -n:  # it ends before the picture: all of that is cut off, and what is missing of the padding
+        return k, d, 0, before + beyond + n, -n
     return k, d, inside, before - inside, max(beyond - inside, 0) if inside else beyond
 
 
@@ -240,17 +242,3 @@ def check_computes(operator: str, input: Tensor, error: Exception) -> None:
 def like(result: Tensor, model: Tensor) -> Tensor:
     """``result`` with the strides of ``model``, which has its shape."""
     return result if result.stride() == model.stride() else torch.empty_like(model).copy_(result)
-
-
-def memory_format(input: Tensor) -> torch.memory_format:
-    """The layout that a result like ``input`` has: channels-last if only that fits its strides.
-
-    >>> memory_format(torch.ones(2, 3, 4, 5).to(memory_format=torch.channels_last))
-    torch.channels_last
-    """
-    if not input.is_contiguous() or input.numel() == 0:  # an empty tensor is contiguous anyhow
-        if input.dim() == 4 and input.is_contiguous(memory_format=torch.channels_last):
-            return torch.channels_last
-        if input.dim() == 5 and input.is_contiguous(memory_format=torch.channels_last_3d):
-            return torch.channels_last_3d
-    return torch.contiguous_format

@@ -114,6 +114,7 @@ def empty_window_samples(stem: str) -> list[Call]:
     for rank in (1, 2, 3):
         beyond = {"kernel_size": 2, "padding": ((3, 4),) * rank}
         over = {"kernel_size": 2, "dilation": 3, "padding": 1, "stride": 1}
+        before = {"kernel_size": 2, "stride": 4, "padding": ((3, 0),) * rank}
         calls += [
             Call(
                 f"{stem}{rank}d", {"input": (1, 2, *((3,) * rank))}, beyond, "pairs of more than the kernel"
@@ -121,6 +122,7 @@ def empty_window_samples(stem: str) -> list[Call]:
             Call(
                 f"{stem}{rank}d", {"input": (1, 2, *((2,) * rank))}, over, "taps that jump over the picture"
             ),
+            Call(f"{stem}{rank}d", {"input": (1, 2, *((2,) * rank))}, before, "a window before the picture"),
         ]
     return calls
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from striate.errors import ArgumentError, ArgumentTypeError
 from striate.geometry.arguments import Pads, Whole
-from striate.ops._checks import REFUSALS, check_floating
+from striate.ops._checks import ONES, REFUSALS, check_floating
 from striate.ops._pool import Bins, adaptive, check_computes, check_input, is_plain, pool_windows
 from striate.ops.avg_pool.composed import as_picture, averages, is_half_on_cpu
 from striate.ops.avg_pool.kernel import avg_pool, avg_pool_obstacle
@@ -21,7 +21,6 @@ PYTORCHS_ADAPTIVE: dict[int, Any] = {
     2: F.adaptive_avg_pool2d,
     3: F.adaptive_avg_pool3d,
 }
-UNDILATED = (1, (1,), (1, 1), (1, 1, 1))
 
 
 def avg_pool1d(
@@ -274,7 +273,7 @@ def _avg_pool(
             _check_divisor(operator, divisor_override)
             return avg_pool(input, windows, bool(count_include_pad), divisor_override)
         if (
-            dilation in UNDILATED
+            dilation in ONES
             and is_plain(padding)
             and is_plain(kernel_size)
             and is_plain(stride)

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from striate.ops._layout import dense, is_channels_last, memory_format
 from striate.ops._library import differentiable, obstacle, plain
-
-LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def depthwise_obstacle(rank: int, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> str:
@@ -24,15 +23,9 @@ def depthwise_obstacle(rank: int, input: Tensor, weight: Tensor, bias: Tensor | 
         return "nothing to compute"
     if torch.is_autocast_enabled("cpu"):
         return "inside autocast"
-    if rank == 3 and is_last(input) and not _stays_last(input, weight):
+    if rank == 3 and is_channels_last(input) and not _stays_last(input, weight):
         return "PyTorch makes the result contiguous"
     return obstacle(input, weight, bias)
-
-
-def is_last(tensor: Tensor) -> bool:
-    """Whether the channels of ``tensor`` lie side by side in memory."""
-    form = LAST.get(tensor.dim())
-    return form is not None and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=form)
 
 
 def _stays_last(input: Tensor, weight: Tensor) -> bool:
@@ -48,11 +41,6 @@ def _stays_last(input: Tensor, weight: Tensor) -> bool:
 def _onednn_dtypes() -> tuple[torch.dtype, ...]:
     both = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return (torch.float32, torch.bfloat16) if both else (torch.float32,)
-
-
-def dense(tensor: Tensor) -> Tensor:
-    """``tensor``, without gaps in one of the two orders."""
-    return tensor if tensor.is_contiguous() or is_last(tensor) else tensor.contiguous()
 
 
 def depthwise_conv(
@@ -74,7 +62,7 @@ def _fake(input: Tensor, weight: Tensor, bias: Any, stride: Any, ends: Any, dila
         (size + ends[2 * i] + ends[2 * i + 1] - dilation[i] * (weight.shape[2 + i] - 1) - 1) // stride[i] + 1
         for i, size in enumerate(input.shape[2:])
     ]
-    form = LAST[input.dim()] if is_last(input) else torch.contiguous_format
+    form = memory_format(input)
     return torch.empty((*input.shape[:2], *sizes), dtype=input.dtype, device=input.device, memory_format=form)
 
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from striate.ops._layout import dense
 from striate.ops._library import differentiable, obstacle, plain
-from striate.ops.conv.depthwise import dense
 
 FEW, FIRST = 15, 4  # PyTorch's blocks of 16 channels are as fast
 LEAST = 512  # numbers of a picture: smaller calls take as long as it takes to call

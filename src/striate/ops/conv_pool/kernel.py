@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.geometry.arguments import Pads, Whole
-from striate.ops._library import differentiable, is_channels_last, obstacle, plain
+from striate.ops._layout import stays_channels_last
+from striate.ops._library import differentiable, obstacle, plain
 
 BLOCK = 16  # pictures whose winners lie together; as in cpu.cpp
 # Beyond these PyTorch is as fast, or the 16 pictures that are computed at once leave the cache.
@@ -91,7 +92,7 @@ def by_kernel(input: Tensor, weight: Tensor, bias: Tensor | None, padding: Pads,
     sides = _sides(padding, weight.shape[2:])
     has_batch = input.dim() == 4
     x = input if has_batch else input.unsqueeze(0)
-    last = has_batch and x.shape[0] != 0 and (is_channels_last(x) or is_channels_last(weight))
+    last = has_batch and x.shape[0] != 0 and (stays_channels_last(x) or stays_channels_last(weight))
     if not (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)):
         x = x.contiguous()
     if bias is not None and not bias.is_contiguous():

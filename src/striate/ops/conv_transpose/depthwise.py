@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from striate.ops._layout import dense, memory_format
 from striate.ops._library import differentiable
-from striate.ops.conv.depthwise import LAST, convolve, dense, is_last, weight_gradient
+from striate.ops.conv.depthwise import convolve, weight_gradient
 
 
 def depthwise_conv_transpose(
@@ -36,7 +37,7 @@ def depthwise_conv_transpose(
 def _fake(
     input: Tensor, weight: Tensor, bias: Any, stride: Any, ends: Any, dilation: Any, size: Any
 ) -> Tensor:
-    form = LAST[input.dim()] if is_last(input) else torch.contiguous_format
+    form = memory_format(input)
     return torch.empty((*input.shape[:2], *size), dtype=input.dtype, device=input.device, memory_format=form)
 
 

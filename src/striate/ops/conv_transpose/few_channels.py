@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from striate.ops._layout import dense
 from striate.ops._library import differentiable, obstacle
-from striate.ops.conv.depthwise import dense
 from striate.ops.conv.few_channels import (
     FEW,
     FIRST,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,7 +21,8 @@ from striate.ops._checks import (
     check_weight,
     per_dimension,
 )
-from striate.ops.conv.depthwise import LAST, depthwise_obstacle, is_last
+from striate.ops._layout import memory_format
+from striate.ops.conv.depthwise import depthwise_obstacle
 from striate.ops.conv.faults import are_plain, at, is_onednns, is_ordinary
 from striate.ops.conv.few_channels import stays_inside
 from striate.ops.conv_transpose.depthwise import depthwise_conv_transpose
@@ -266,7 +266,7 @@ def _overhang(rank: int, input: Tensor, stride: Whole, padding: Whole, extras: W
 
 
 def _without_ends(result: Tensor, paddings: tuple[int, ...]) -> Tensor:
-    form = LAST[result.dim()] if is_last(result) else torch.contiguous_format
+    form = memory_format(result)
     for dimension, p in enumerate(paddings, start=-len(paddings)):
         result = result.narrow(dimension, p, result.shape[dimension] - 2 * p)
     return result.contiguous(memory_format=form)

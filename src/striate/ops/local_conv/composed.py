@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from striate.geometry.window import extent
 from striate.ops._checks import Pairs
+from striate.ops._layout import is_channels_last
 
 
 def local_conv_composed(
@@ -28,7 +29,7 @@ def local_conv_composed(
     positions = prod(output)
     taps = weight.shape[1] * prod(kernel)  # numbers that one output is a sum of
     share = out_channels // groups
-    channels_last = _is_channels_last(input)
+    channels_last = is_channels_last(input)
 
     padded = (
         F.pad(input, [end for pair in reversed(pairs) for end in pair]) if any(map(any, pairs)) else input
@@ -65,12 +66,3 @@ def _positions_first(matrix: Tensor) -> Tensor:
     it permutes many dimensions in one go.
     """
     return matrix.t().contiguous()
-
-
-def _is_channels_last(input: Tensor) -> bool:
-    """Whether the layout of ``input`` asks for channels-last output, as PyTorch's convolution decides."""
-    if input.is_contiguous():
-        return False
-    if input.dim() == 4:
-        return input.is_contiguous(memory_format=torch.channels_last)
-    return input.dim() == 5 and input.is_contiguous(memory_format=torch.channels_last_3d)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from striate.ops._checks import Pairs
+from striate.ops._layout import memory_format
 from striate.ops._library import differentiable, obstacle, plain
-from striate.ops._pool import memory_format
 from striate.ops.local_conv.composed import local_conv_composed
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from striate.geometry.window import extent
-from striate.ops._pool import Placement, Windows, counted, memory_format, place
+from striate.ops._layout import memory_format
+from striate.ops._pool import Placement, Windows, counted, place
 from striate.ops.lp_pool.norm import norm
 
 MOST_TAPS_AT_ONCE = 16

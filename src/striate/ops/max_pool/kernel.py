@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from striate.ops._layout import memory_format
 from striate.ops._library import differentiable, obstacle, plain
-from striate.ops._pool import Windows, memory_format
+from striate.ops._pool import Windows
 
 MOST_TAPS = 255  # which one won is kept in a byte
 SMALLEST = 4096  # numbers

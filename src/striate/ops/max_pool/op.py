@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
-from striate.ops._checks import LARGEST, REFUSALS, autocasts, check_floating
+from striate.ops._checks import LARGEST, ONES, REFUSALS, autocasts, check_floating
 from striate.ops._pool import (
     Bins,
     Placement,
@@ -28,7 +28,6 @@ from striate.ops._pool import (
 from striate.ops.max_pool.kernel import MOST_TAPS, fits_kernel, max_pool, max_pool_obstacle
 
 PYTORCHS: dict[int, Any] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
-UNDILATED = (1, (1,), (1, 1), (1, 1, 1))
 
 
 def max_pool1d(
@@ -242,7 +241,7 @@ def _max_pool(
 ) -> Any:
     try:
         input = _readable(input, rank)
-        if not return_indices and dilation in UNDILATED and not max_pool_obstacle(input, rank):
+        if not return_indices and dilation in ONES and not max_pool_obstacle(input, rank):
             windows = pool_windows(operator, input, rank, kernel_size, stride, padding, 1, ceil_mode)
             if fits_kernel(windows, input.shape[2:]):
                 before = tuple([pair[0] for pair in windows.padding])
@@ -251,10 +250,7 @@ def _max_pool(
             is_plain(padding)
             and is_plain(kernel_size)
             and is_plain(stride)
-            and (
-                dilation in UNDILATED
-                or (is_plain(dilation) and _is_sound(input, rank, kernel_size, dilation))
-            )
+            and (dilation in ONES or (is_plain(dilation) and _is_sound(input, rank, kernel_size, dilation)))
         ):
             if input.is_meta:  # where PyTorch takes arguments that cannot be
                 pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)

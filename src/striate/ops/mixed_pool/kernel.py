@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from striate.ops._layout import memory_format
 from striate.ops._library import differentiable, obstacle, plain
-from striate.ops._pool import Windows, memory_format
+from striate.ops._pool import Windows
 from striate.ops.mixed_pool.composed import mixed
 
 SMALLEST = 4096  # numbers

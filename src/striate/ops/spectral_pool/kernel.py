@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from striate.ops._layout import memory_format
 from striate.ops._library import differentiable, obstacle
-from striate.ops._pool import memory_format
 
 SMALLEST = 4096  # numbers
 LEAST_CHANNELS = 8  # which are lanes

@@ -20,7 +20,7 @@ from torch import Tensor
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Whole
 from striate.ops._checks import AXES, check_addressable, check_floating, check_rank, per_dimension
-from striate.ops._pool import memory_format
+from striate.ops._layout import memory_format
 from striate.ops.spectral_pool.kernel import spectral_pool, spectral_pool_obstacle
 
 # Samples along a dimension beyond which the Fourier transform is faster, and the matrix large.
