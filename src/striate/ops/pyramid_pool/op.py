@@ -1,4 +1,4 @@
-"""Pyramid pooling on adaptive pooling: the finest level from the picture, coarser ones from finer ones."""
+"""Pyramid pooling by kernels, or on adaptive pooling: the finest level from the picture, others from finer ones."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from striate.ops.avg_pool.op import adaptive_avg_pool1d, adaptive_avg_pool2d, ad
 from striate.ops.lp_pool.exponent import checked_exponent
 from striate.ops.lp_pool.norm import norm
 from striate.ops.max_pool.op import adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d
+from striate.ops.pyramid_pool.kernel import pyramid, pyramid_obstacle
 from striate.ops.pyramid_pool.levels import Kind, checked_levels
 
 Pool = Callable[[Tensor, int], Tensor]  # a picture into a number of bins along each dimension
@@ -118,7 +119,7 @@ def _pyramid_pool(
     check_floating(operator, input=input)
     check_input(operator, input, rank)
     bins = checked_levels(operator, levels, kind, norm_type)
-    features = input.shape[-rank - 1] * sum(b**rank for b in bins)
+    features = input.shape[-rank - 1] * _total(bins, rank)
     check_addressable(operator, (*input.shape[: -rank - 1], features), input.dtype)
 
     x, pool = input, LARGEST[rank] if kind == "max" else AVERAGES[rank]
@@ -133,13 +134,21 @@ def _pyramid_pool(
             def pool(x: Tensor, b: int) -> Tensor:
                 return _norms(x, p, rank, b)
 
+    is_largest = pool is LARGEST[rank]
+    if (is_largest or pool is AVERAGES[rank]) and not pyramid_obstacle(x, rank, _total(bins, rank)):
+        return pyramid(x, bins, is_largest)
     # A coarse bin is the union of the fine ones in it; they may only be counted once if none overlap.
-    repeats = pool is LARGEST[rank]
     pooled: dict[int, Tensor] = {}
     for b in sorted(set(bins), reverse=True):
-        finer = (f for f in reversed(pooled) if f % b == 0 and (repeats or _divides(f, input.shape[-rank:])))
+        finer = (
+            f for f in reversed(pooled) if f % b == 0 and (is_largest or _divides(f, input.shape[-rank:]))
+        )
         pooled[b] = pool(pooled.get(next(finer, 0), x), b)
     return torch.cat([pooled[b].flatten(-rank - 1) for b in bins], dim=-1).to(input.dtype)
+
+
+def _total(levels: Sequence[int], rank: int) -> int:
+    return sum(b**rank for b in levels)
 
 
 def _divides(bins: int, sizes: Sequence[int]) -> bool:

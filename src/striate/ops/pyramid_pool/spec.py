@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from math import inf
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 
 from striate import geometry
 from striate.ops._pool_spec import LARGE, SIZE, no_macs, picture_shape
 from striate.ops._spec import Call, InvalidCall, LayerSample, OpSpec, Shape, distinct
 from striate.ops.pyramid_pool import layer, op, reference
+from striate.ops.pyramid_pool.kernel import pyramid_obstacle
+
+HUNDREDS = 1024
 
 FUNCTIONS = [f"pyramid_pool{rank}d" for rank in (1, 2, 3)]
 
 
 def _fill(name: str, shape: Shape, generator: torch.Generator) -> Tensor:
     """Numbers from 1/8 to 8, either sign, evenly spaced in their logarithms: hundreds stay distinct in 16
-    bits. Where p is a tensor, 2.3.
+    bits; of thousands those of each channel. Where p is a tensor, 2.3.
     """
     if name == "norm_type":
         return torch.full(shape, 2.3, dtype=torch.float64)
-    values = distinct(name, shape, generator)
-    return values.sign() * (values.abs() * 48 / max(values.numel(), 8) - 3).exp2()
+    channels = Size(shape[:2]).numel() if Size(shape).numel() > HUNDREDS else 1
+    each = [distinct(name, (Size(shape).numel() // channels,), generator) for _ in range(channels)]
+    values = torch.stack(each).reshape(shape)
+    return values.sign() * (values.abs() * 48 / max(each[0].numel(), 8) - 3).exp2()
 
 
 def _output_shape(call: Call) -> Shape:
@@ -55,8 +61,17 @@ def _samples(rank: int) -> list[Call]:
         call("larger, averages", LARGE[rank], kind="avg", levels=(1, 2, 3)),
         call("every option", levels=(1, 2, 3), p=2.5),
     ]
+    if rank < 3:  # large enough for the kernels
+        many, more = ((1, 41, 100), (2, 19, 110)) if rank == 1 else ((1, 35, 15, 8), (2, 19, 12, 14))
+        calls += [
+            call("many channels", many),
+            call("many channels, averages", many, kind="avg"),
+            call("more pictures, levels in any order", more, levels=(2, 1, 3)),
+            call("more pictures, averages", more, kind="avg", levels=(2, 1, 3)),
+        ]
     if rank == 2:
         calls += [
+            call("many columns", (1, 17, 4, 65), levels=(1,)),
             call("bins side by side", even),
             call("averages", kind="avg"),
             call("averages, fewer samples than bins", (2, 2, *once), kind="avg", levels=(3, 2)),
@@ -119,6 +134,14 @@ INVALID = [
     InvalidCall(Call("pyramid_pool3d", {"input": (2, 0, 4, 4, 4)}), ("one channel",)),
 ]
 
+
+def _kernel_obstacle(call: Call, tensors: Mapping[str, Any]) -> str:
+    rank, levels = int(call.function[-2]), call.options.get("levels", (1, 2, 4))
+    if call.options.get("kind") == "lp" and call.options["norm_type"] != inf:
+        return "norms have no kernel"
+    return pyramid_obstacle(tensors["input"], rank, sum(b**rank for b in levels))
+
+
 SPEC = OpSpec(
     name="pyramid_pool",
     functions={name: getattr(op, name) for name in FUNCTIONS},
@@ -143,4 +166,6 @@ SPEC = OpSpec(
         ),
         LayerSample("PyramidPool2d", {"kind": "lp", "norm_type": 2.5}, (2, 3, 7, 8)),
     ],
+    library_operators=("pyramid_avg", "pyramid_avg_backward", "pyramid_max", "pyramid_max_backward"),
+    kernel_obstacle=_kernel_obstacle,
 )
