@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from striate.ops._layout import memory_format
 from striate.ops._library import differentiable, obstacle, plain
-from striate.ops._pool import memory_format
 
 SMALLEST = 4096  # numbers
 MOST_BINS = 1024  # of all levels together
