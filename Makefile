@@ -11,6 +11,7 @@ RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
 BENCH := $(BENCH_VENV)/.installed-bench
 CODE := src tests benchmarks tools setup.py
+PYTEST := $(VENV)/bin/python -m pytest -n auto --maxprocesses=8 --dist worksteal
 
 .PHONY: help demo test isa sanitize check bench data clean
 .NOTPARALLEL:
@@ -29,12 +30,12 @@ test: $(DEV) $(KERNELS)  ## install, then the whole test suite
 	@tools/system_deps.sh chromium
 	@tools/system_deps.sh npm
 	@$(VENV)/bin/python tools/fetch_data.py || [ "$$CI" != true ]
-	$(VENV)/bin/python -m pytest
+	$(PYTEST)
 
 isa: $(DEV) $(KERNELS)  ## the contract tests with each instruction set, and without the kernels
-	STRIATE_ISA=avx2 $(VENV)/bin/python -m pytest -q tests/contract
-	STRIATE_ISA=portable $(VENV)/bin/python -m pytest -q tests/contract
-	STRIATE_NATIVE=0 $(VENV)/bin/python -m pytest -q tests/contract
+	STRIATE_ISA=avx2 $(PYTEST) -q tests/contract
+	STRIATE_ISA=portable $(PYTEST) -q tests/contract
+	STRIATE_NATIVE=0 $(PYTEST) -q tests/contract
 
 sanitize: $(DEV)  ## the kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/sanitize.sh $(VENV)/bin/python

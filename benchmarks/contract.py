@@ -36,7 +36,8 @@ def _run(names: list[str]) -> dict[str, str]:
     report = MEMORY.with_suffix(".xml")
     chosen = " or ".join(f"[{name}{end}" for name in names for end in (":", "]"))
     command = [sys.executable, "-m", "pytest", "-q", str(ROOT / "tests" / "contract"), "-k", chosen]
-    command += [f"--junitxml={report}", "-p", "no:cacheprovider", "-o", "junit_family=xunit1"]
+    command += ["-n", "auto", "--maxprocesses=8", "--dist", "worksteal", f"--junitxml={report}"]
+    command += ["-p", "no:cacheprovider", "-o", "junit_family=xunit1"]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     if done.returncode not in (0, 1):
         raise RuntimeError("the contract tests could not be run:\n" + (done.stdout + done.stderr)[-2000:])
