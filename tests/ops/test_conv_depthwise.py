@@ -150,3 +150,19 @@ def test_they_are_what_a_depthwise_call_gets_and_no_other():
     with torch.autocast("cpu", torch.bfloat16):
         assert depthwise_obstacle(2, x, weight, None, 4)
         assert conv2d(x, weight, groups=4).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+def test_slices_of_channels_stay_in_their_order(form):
+    torch.manual_seed(0)
+    wide = torch.randn(2, 8, 9, 10).contiguous(memory_format=form)
+    weight = torch.randn(3, 1, 3, 3, requires_grad=True)
+    x = wide[:, 2:5].detach().requires_grad_()
+    found, wanted = (f(x, weight, padding=1, groups=3) for f in (conv2d, F.conv2d))
+    assert found.stride() == wanted.stride()
+    for gradient in (wide[:, 4:7], torch.ones(()).expand(2, 3, 9, 10)):
+        for ours, theirs in zip(
+            *(torch.autograd.grad(y, (x, weight), gradient, retain_graph=True) for y in (found, wanted)),
+            strict=True,
+        ):
+            torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)

@@ -35,6 +35,31 @@ def memory_format(input: Tensor) -> torch.memory_format:
     return torch.contiguous_format
 
 
-def dense(tensor: Tensor) -> Tensor:
-    """``tensor``, without gaps in one of the two orders."""
-    return tensor if tensor.is_contiguous() or is_channels_last(tensor) else tensor.contiguous()
+def suggests_channels_last(picture: Tensor) -> bool:
+    """Whether PyTorch's convolutions go on with channels last after this tensor of four dimensions.
+
+    As its ``suggest_memory_format``, which looks at strides of single samples too, and at slices of
+    channels that lie side by side.
+    """
+    sizes, strides = picture.shape, picture.stride()
+    if sizes[1] > 1 and picture.is_contiguous():
+        return False
+    least = 0
+    for axis in (1, 3, 2, 0):
+        if strides[axis] < least or (axis == 0 and least == strides[1]):
+            return False
+        least = strides[axis] * sizes[axis]
+    return True
+
+
+def dense(tensor: Tensor, like: Tensor | None = None) -> Tensor:
+    """``tensor`` without gaps: as it is, or copied in the order that PyTorch would go on with.
+
+    A slice of channels that lie side by side stays so, which is the cheaper copy. A gradient whose strides
+    say nothing, because it is expanded, takes the order of ``like``.
+    """
+    if tensor.is_contiguous() or is_channels_last(tensor):
+        return tensor
+    if tensor.dim() == 4 and suggests_channels_last(tensor if like is None or tensor.stride(-1) else like):
+        return tensor.contiguous(memory_format=torch.channels_last)
+    return tensor.contiguous()

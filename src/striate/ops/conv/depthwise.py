@@ -77,7 +77,9 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
     if torch.is_grad_enabled():  # create_graph=True: the gradient must have gradients of its own
         found = _by_pytorch(ctx, gradient, (input, weight, bias), wanted)
     else:
-        found = _kernel_backward(dense(gradient), input, weight, ctx.stride, ctx.ends, ctx.dilation, wanted)
+        found = _kernel_backward(
+            dense(gradient, input), input, weight, ctx.stride, ctx.ends, ctx.dilation, wanted
+        )
     return *(part if one else None for part, one in zip(found, wanted, strict=True)), None, None, None
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.ops._layout import dense
+from striate.ops._layout import dense, suggests_channels_last
 from striate.ops._library import differentiable, obstacle, plain
 
 FEW, FIRST = 15, 4  # PyTorch's blocks of 16 channels are as fast
@@ -105,20 +105,7 @@ def few_channels_conv(
 
 def goes_on_last(*tensors: Tensor) -> bool:
     """Whether PyTorch goes on with channels last after any of these tensors."""
-    return any(tensor.dim() == 4 and _suggests_last(tensor) for tensor in tensors)
-
-
-def _suggests_last(tensor: Tensor) -> bool:
-    """As PyTorch's ``suggest_memory_format``, which looks at strides of single samples too."""
-    sizes, strides = tensor.shape, tensor.stride()
-    if sizes[1] > 1 and tensor.is_contiguous():
-        return False
-    least = 0
-    for axis in (1, 3, 2, 0):
-        if strides[axis] < least or (axis == 0 and least == strides[1]):
-            return False
-        least = strides[axis] * sizes[axis]
-    return True
+    return any(tensor.dim() == 4 and suggests_channels_last(tensor) for tensor in tensors)
 
 
 def _fake(
@@ -146,7 +133,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
     if torch.is_grad_enabled():  # create_graph=True: the gradient must have gradients of its own
         found = _by_pytorch(gradient, (input, weight, bias), *window, wanted)
     else:
-        found = kernel_backward(dense(gradient), input, weight, *window, wanted)
+        found = kernel_backward(dense(gradient, input), input, weight, *window, wanted)
     return *(part if one else None for part, one in zip(found, wanted, strict=True)), *(None,) * 5
 
 
@@ -234,7 +221,7 @@ def _backward_first(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
                 )
             )
         if wanted[0]:
-            tensors = (dense(gradient), dense(input), weight.contiguous())
+            tensors = (dense(gradient, input), dense(input), weight.contiguous())
             found[0] = kernel_backward(*tensors, stride, ends, dilation, 1, [True, False, False])[0]
     return *found, None, None, None
 

@@ -51,7 +51,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
     input, weight = ctx.saved_tensors
     stride, ends, dilation = ctx.window
     of_input = of_weight = of_bias = None
-    gradient = dense(gradient)
+    gradient = dense(gradient, input)
     if ctx.needs_input_grad[0]:  # the transpose's transpose
         of_input = convolve(gradient, weight, None, stride, ends, dilation)
     if ctx.needs_input_grad[1]:
