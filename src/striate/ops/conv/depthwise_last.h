@@ -1,23 +1,12 @@
 // Depthwise convolution and its gradients where channels lie side by side: lanes are channels, and the numbers are
 // used where they lie. A block is a few neighbouring columns of a row of targets, of one register of channels.
+#include "conv/depthwise_sources.h"
 
-constexpr int ABREAST = REGISTERS == 32 ? 4 : 2;  // registers of channels taken together: whole lines of the cache
-constexpr int BLOCK = 4;                          // columns whose sums are kept in registers together
+constexpr int ABREAST = 2;                        // registers of channels taken together
+constexpr int LONG = REGISTERS == 32 ? 7 : 4;     // columns whose sums are kept in registers together: rows of
+constexpr int SHORT = 4;                          // pictures are often multiples of seven, and of four
 constexpr int DOT_BLOCK = 8;                      // columns whose gradients are
 constexpr int TOGETHER = 3;                       // neighbouring taps that share what is loaded for them
-
-// Some registers of channels of a row of sources, and the columns between which there are any.
-template <class T>
-struct Pixels {
-  const T* row;
-  int64_t channels, columns;
-  int count;  // channels of a register
-
-  STRIATE_INLINE vec<T> at(int64_t column, int n = 0) const {
-    return load_some(row + column * channels + n * lanes<T>, count);
-  }
-  STRIATE_INLINE bool inside(int64_t column) const { return column >= 0 && column < columns; }
-};
 
 // sums[n][b] += Σ over t of x[first + b·STEP + t] · weights[t] for N registers of channels, each column loaded once.
 // The weights of a register are `next` from the other's.
@@ -28,15 +17,17 @@ STRIATE_INLINE void add_taps(const Pixels<T>& x, int64_t first, const arithmetic
   vec<T> weight[N][TAPS];
   UNROLLED(n, N)
     UNROLLED(t, TAPS) weight[n][t] = load(weights + n * next + t * V);
+  const T* from = x.row + first * x.channels;
   UNROLLED(c, (B - 1) * STEP + TAPS) {
-    if (STEP > TAPS && c % STEP >= TAPS) continue;
-    if (EDGE && !x.inside(first + c)) continue;
-    UNROLLED(n, N) {
-      const vec<T> column = x.at(first + c, n);
-      UNROLLED(t, TAPS)
-        if (c >= t && (c - t) % STEP == 0 && (c - t) / STEP < B)
-          sums[n][(c - t) / STEP] = fma(column, weight[n][t], sums[n][(c - t) / STEP]);
-    }
+    if (!(STEP > TAPS && c % STEP >= TAPS) && (!EDGE || x.inside(first + c)))
+      UNROLLED(n, N) {
+        vec<T> column = load_some(from + n * V, x.count);
+        keep(column);
+        UNROLLED(t, TAPS)
+          if (c >= t && (c - t) % STEP == 0 && (c - t) / STEP < B)
+            sums[n][(c - t) / STEP] = fma(column, weight[n][t], sums[n][(c - t) / STEP]);
+      }
+    advance(from, x.channels);
   }
 }
 
@@ -46,49 +37,14 @@ STRIATE_INLINE void add_tap(const Pixels<T>& x, int64_t first, int64_t step, con
                             vec<T> (&sums)[N][B]) {
   vec<T> weight[N];
   UNROLLED(n, N) weight[n] = load(weights + n * next);
+  const T* from = x.row + first * x.channels;
+  const int64_t far = step * x.channels;
   UNROLLED(b, B) {
-    if (EDGE && !x.inside(first + b * step)) continue;
-    UNROLLED(n, N) sums[n][b] = fma(x.at(first + b * step, n), weight[n], sums[n][b]);
+    if (!EDGE || x.inside(first + b * step))
+      UNROLLED(n, N) sums[n][b] = fma(load_some(from + n * lanes<T>, x.count), weight[n], sums[n][b]);
+    advance(from, far);
   }
 }
-
-// Whether the taps of a line read neighbouring columns, and how far apart its targets do: 0 for no special case.
-inline int step_of(const Line& line) {
-  for (int t = 1; t < line.taps; ++t)
-    if (line.offset[t] != line.offset[t - 1] + 1) return 0;
-  return line.step <= 2 ? static_cast<int>(line.step) : 0;
-}
-
-// Rows of sources that a row of targets has, and which rows of the kernel lie between.
-template <class T>
-struct Sources {
-  Workspace<const T*> rows;
-  Workspace<int64_t> kernel_row;
-  int64_t count = 0, channels, columns;
-
-  explicit Sources(const Windows& d, bool backward)
-      : rows(d.axis[0].kernel * d.axis[1].kernel), kernel_row(d.axis[0].kernel * d.axis[1].kernel),
-        channels(d.channels), columns(backward ? d.axis[2].out : d.axis[2].in) {}
-
-  // For row `number` of all images' rows of targets.
-  void gather(const Windows& d, bool backward, const T* from, int64_t number) {
-    const auto source = [&](int axis) { return backward ? d.axis[axis].out : d.axis[axis].in; };
-    const auto target = [&](int axis) { return backward ? d.axis[axis].in : d.axis[axis].out; };
-    const int64_t row = number % target(1), plane = number / target(1) % target(0);
-    const int64_t image = number / target(1) / target(0);
-    count = 0;
-    for (int64_t kd = 0; kd < d.axis[0].kernel; ++kd) {
-      const int64_t at_plane = source_of(d.axis[0], backward, plane, kd);
-      if (at_plane < 0) continue;
-      for (int64_t kh = 0; kh < d.axis[1].kernel; ++kh) {
-        const int64_t at_row = source_of(d.axis[1], backward, row, kh);
-        if (at_row < 0) continue;
-        rows[count] = from + ((image * source(0) + at_plane) * source(1) + at_row) * columns * channels;
-        kernel_row[count++] = kd * d.axis[1].kernel + kh;
-      }
-    }
-  }
-};
 
 // N registers of channels of B columns. STEP 1 or 2: neighbouring taps; 0: any. `weights` of each register of channels
 // are `next` from the other's: [row of the kernel][tap][lane].
@@ -101,24 +57,29 @@ STRIATE_INLINE void sum_block(const Sources<T>& from, const Line& line, int64_t 
     const vec<T> start = bias ? vec<T>(load_some(bias + n * V, count)) : vec<T>{};
     UNROLLED(b, B) sums[n][b] = start;
   }
-  for (int64_t r = 0; r < from.count; ++r) {
-    const Pixels<T> x{from.rows[r] + channel, from.channels, from.columns, count};
-    const arithmetic<T>* weight = weights + from.kernel_row[r] * line.taps * V;
+  const T* const* rows = from.rows.data();
+  const int64_t *kernel_row = from.kernel_row.data(), *offset = line.offset;
+  const int64_t row_count = from.count, step = line.step, first = line.taps ? offset[0] + at * step : 0;
+  const int taps = line.taps;
+  Pixels<T> x{nullptr, from.channels, from.columns, count};
+  for (int64_t r = 0; r < row_count; ++r) {
+    x.row = rows[r] + channel;
+    const arithmetic<T>* weight = weights + kernel_row[r] * taps * V;
     int t = 0;
     if constexpr (STEP > 0) {
-      const int64_t first = line.offset[0] + at * STEP;
-      for (; t + TOGETHER <= line.taps; t += TOGETHER)
+      for (; t + TOGETHER <= taps; t += TOGETHER)
         add_taps<T, N, B, STEP, TOGETHER, EDGE>(x, first + t, weight + t * V, next, sums);
-      if (t + 2 <= line.taps) {
+      if (t + 2 <= taps) {
         add_taps<T, N, B, STEP, 2, EDGE>(x, first + t, weight + t * V, next, sums);
         t += 2;
       }
     }
-    for (; t < line.taps; ++t)
-      add_tap<T, N, B, EDGE>(x, line.offset[t] + at * line.step, line.step, weight + t * V, next, sums);
+    for (; t < taps; ++t)
+      add_tap<T, N, B, EDGE>(x, offset[t] + at * step, step, weight + t * V, next, sums);
   }
+  const int64_t every = line.every * x.channels;
   UNROLLED(n, N)
-    UNROLLED(b, B) store_some(to + b * line.every * from.channels + n * V, sums[n][b], count);
+    UNROLLED(b, B) store_some(to + b * every + n * V, sums[n][b], count);
 }
 
 // All channels of B columns from `at` on.
@@ -130,28 +91,38 @@ void sum_columns_of(const Sources<T>& from, const Line& line, int64_t at, const 
   int64_t c = 0;
   for (; c + ABREAST * V <= from.channels; c += ABREAST * V, weights += ABREAST * next)
     sum_block<T, ABREAST, B, STEP, EDGE>(from, line, at, c, V, weights, next, bias ? bias + c : nullptr, to + c);
-  for (; c + V <= from.channels; c += V, weights += next)
-    sum_block<T, 1, B, STEP, EDGE>(from, line, at, c, V, weights, next, bias ? bias + c : nullptr, to + c);
-  if (c < from.channels)
-    sum_block<T, 1, B, STEP, true>(from, line, at, c, static_cast<int>(from.channels - c), weights, next,
-                                   bias ? bias + c : nullptr, to + c);
+  for (; c < from.channels; c += V, weights += next)
+    sum_block<T, 1, B, STEP, true>(from, line, at, c, static_cast<int>(from.channels - c < V ? from.channels - c : V),
+                                   weights, next, bias ? bias + c : nullptr, to + c);
+}
+
+template <class T, int B, int STEP>
+void sum_columns_at(const Sources<T>& from, const Line& line, int64_t at, const arithmetic<T>* weights,
+                    int64_t kernel_rows, const T* bias, T* to) {
+  if (line.first == 0) from.foresee(at * line.step, B * line.step);
+  const int64_t lowest = line.taps ? line.offset[0] : 0, highest = line.taps ? line.offset[line.taps - 1] : 0;
+  if (lowest + at * line.step < 0 || highest + (at + B - 1) * line.step >= from.columns)
+    sum_columns_of<T, B, STEP, true>(from, line, at, weights, kernel_rows, bias, to);
+  else
+    sum_columns_of<T, B, STEP, false>(from, line, at, weights, kernel_rows, bias, to);
 }
 
 // A line of a row of targets, in blocks of neighbouring columns.
 template <class T, int STEP>
 void sum_row(const Sources<T>& from, const Line& line, const arithmetic<T>* weights, int64_t kernel_rows,
              const T* bias, T* to) {
-  const int64_t lowest = line.taps ? line.offset[0] : 0, highest = line.taps ? line.offset[line.taps - 1] : 0;
-  const int64_t size = line.count >= BLOCK ? BLOCK : 1;
+  int64_t size = 1;
   for (int64_t i = 0; i < line.count; i += size) {
-    const int64_t at = i + size > line.count ? line.count - size : i;  // the last ones overlap
+    const int64_t left = line.count - i;
+    size = line.count < SHORT ? 1 : STEP > 0 && left >= LONG && left != 2 * SHORT ? LONG : SHORT;
+    const int64_t at = left < size ? line.count - size : i;  // the last ones overlap
     T* out = to + (line.first + at * line.every) * from.channels;
     if (size == 1)
       sum_columns_of<T, 1, 0, true>(from, line, at, weights, kernel_rows, bias, out);
-    else if (lowest + at * line.step < 0 || highest + (at + BLOCK - 1) * line.step >= from.columns)
-      sum_columns_of<T, BLOCK, STEP, true>(from, line, at, weights, kernel_rows, bias, out);
-    else
-      sum_columns_of<T, BLOCK, STEP, false>(from, line, at, weights, kernel_rows, bias, out);
+    else if (size == SHORT)
+      sum_columns_at<T, SHORT, STEP>(from, line, at, weights, kernel_rows, bias, out);
+    else if constexpr (STEP > 0)
+      sum_columns_at<T, LONG, STEP>(from, line, at, weights, kernel_rows, bias, out);
   }
 }
 
@@ -203,13 +174,16 @@ STRIATE_INLINE void dot_taps(const Pixels<T>& x, int64_t first, const vec<T> (&g
   constexpr int V = lanes<T>;
   vec<T> sum[TAPS];
   UNROLLED(t, TAPS) sum[t] = load(sums + t * V);
+  const T* from = x.row + first * x.channels;
   UNROLLED(c, (DOT_BLOCK - 1) * STEP + TAPS) {
-    if (STEP > TAPS && c % STEP >= TAPS) continue;
-    if (EDGE && !x.inside(first + c)) continue;
-    const vec<T> column = x.at(first + c);
-    UNROLLED(t, TAPS)
-      if (c >= t && (c - t) % STEP == 0 && (c - t) / STEP < DOT_BLOCK)
-        if (!EDGE || (c - t) / STEP < valid) sum[t] = fma(column, gradient[(c - t) / STEP], sum[t]);
+    if (!(STEP > TAPS && c % STEP >= TAPS) && (!EDGE || x.inside(first + c))) {
+      vec<T> column = load_some(from, x.count);
+      keep(column);
+      UNROLLED(t, TAPS)
+        if (c >= t && (c - t) % STEP == 0 && (c - t) / STEP < DOT_BLOCK)
+          if (!EDGE || (c - t) / STEP < valid) sum[t] = fma(column, gradient[(c - t) / STEP], sum[t]);
+    }
+    advance(from, x.channels);
   }
   UNROLLED(t, TAPS) store(sums + t * V, sum[t]);
 }
@@ -236,20 +210,27 @@ STRIATE_INLINE void dot_block(const Windows& d, const Sources<T>& from, const Li
     total += g[b];
   }
   store(bias, total);
-  for (int64_t r = 0; r < from.count; ++r) {
-    const Pixels<T> x{from.rows[r] + channel, from.channels, from.columns, count};
-    arithmetic<T>* sum = sums + (from.kernel_row[r] * d.axis[2].kernel + line.tap[0]) * V;
+  const T* const* rows = from.rows.data();
+  const int64_t *kernel_row = from.kernel_row.data(), *offset = line.offset;
+  const int64_t row_count = from.count, width = d.axis[2].kernel, step = line.step;
+  const int64_t first = line.taps ? offset[0] + at * step : 0;
+  const int taps = line.taps;
+  if (taps == 0) return;
+  sums += line.tap[0] * V;
+  Pixels<T> x{nullptr, from.channels, from.columns, count};
+  for (int64_t r = 0; r < row_count; ++r) {
+    x.row = rows[r] + channel;
+    arithmetic<T>* sum = sums + kernel_row[r] * width * V;
     int t = 0;
     if constexpr (STEP > 0) {
-      const int64_t first = line.offset[0] + at * STEP;
-      for (; t + TOGETHER <= line.taps; t += TOGETHER)
+      for (; t + TOGETHER <= taps; t += TOGETHER)
         dot_taps<T, STEP, TOGETHER, EDGE>(x, first + t, g, valid, sum + t * V);
-      if (t + 2 <= line.taps) {
+      if (t + 2 <= taps) {
         dot_taps<T, STEP, 2, EDGE>(x, first + t, g, valid, sum + t * V);
         t += 2;
       }
     }
-    for (; t < line.taps; ++t) dot_tap<T>(x, line.offset[t] + at * line.step, line.step, g, valid, sum + t * V);
+    for (; t < taps; ++t) dot_tap<T>(x, offset[t] + at * step, step, g, valid, sum + t * V);
   }
 }
 
@@ -271,6 +252,7 @@ void dot_row(const Windows& d, const Sources<T>& from, const Line& line, const T
   const int64_t lowest = line.taps ? line.offset[0] : 0, highest = line.taps ? line.offset[line.taps - 1] : 0;
   for (int64_t i = 0; i < line.count; i += DOT_BLOCK) {
     const int64_t valid = line.count - i < DOT_BLOCK ? line.count - i : DOT_BLOCK;
+    from.foresee(i * line.step, DOT_BLOCK * line.step);
     const bool edge = valid < DOT_BLOCK || lowest + i * line.step < 0 ||
                       highest + (i + DOT_BLOCK - 1) * line.step >= from.columns;
     if (edge)

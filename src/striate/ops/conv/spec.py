@@ -143,6 +143,8 @@ SAMPLES = [
     _call("depthwise, larger", (2, 16, 33, 35), 32, (5, 5), groups=16, stride=2, padding="same"),
     _call("depthwise, many channels", (1, 70, 6, 11), 70, (3, 3), groups=70, padding=1),
     _call("depthwise, many channels, stride", (2, 37, 9, 12), 37, (5, 3), groups=37, stride=2, padding=2),
+    _call("depthwise, wide", (1, 66, 5, 29), 66, (3, 7), groups=66, padding=(1, 3)),
+    _call("depthwise, wide, stride", (1, 35, 6, 48), 35, (2, 5), groups=35, stride=2, padding=1),
     _call("larger", (2, 16, 33, 35), 16, (3, 3), padding=1),
     _call("defaults", (2, 2, 4, 5, 6), 3, (2, 3, 2)),
     _call("no bias", (2, 2, 4, 5, 6), 3, (2, 3, 2), bias=False),
