@@ -15,7 +15,7 @@ from striate.ops.conv.op import conv2d, conv3d
 CONVOLUTIONS = {2: conv2d, 3: conv3d}
 
 # Stride, padding and dilation of every axis; a plain number says the same of all.
-Settings = tuple[int | tuple[int, ...], str | tuple[int, ...] | Pairs, int | tuple[int, ...]]
+Settings = tuple[int | tuple[int, ...], str | int | tuple[int, ...] | Pairs, int | tuple[int, ...]]
 
 
 def settle(operator: str, rank: int, stride: Whole, padding: Pads, dilation: Whole) -> Settings:
@@ -24,7 +24,11 @@ def settle(operator: str, rank: int, stride: Whole, padding: Pads, dilation: Who
     strides = per_dimension(operator, "stride", stride, rank)
     dilations = per_dimension(operator, "dilation", dilation, rank)
     paddings = settled_padding(operator, padding, rank)
-    return 1 if strides == ones else strides, paddings, 1 if dilations == ones else dilations
+    return (
+        1 if strides == ones else strides,
+        0 if paddings == (0,) * rank else paddings,
+        1 if dilations == ones else dilations,
+    )
 
 
 def convolve_along(
@@ -52,7 +56,7 @@ def convolve_along(
         weight,
         bias,
         strides if isinstance(strides, int) else _only(axis, strides, 1),
-        paddings if isinstance(paddings, str) else _only(axis, paddings, 0),
+        paddings if isinstance(paddings, (str, int)) else _only(axis, paddings, 0),
         dilations if isinstance(dilations, int) else _only(axis, dilations, 1),
         groups,
     )

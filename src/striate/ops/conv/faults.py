@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from striate.geometry.arguments import Pads, Whole
-from striate.geometry.window import extent, output_size
+from striate.geometry.window import output_size
 from striate.ops._checks import LARGEST, Pairs
 
 
@@ -48,7 +48,8 @@ def overhangs(input: Tensor, weight: Tensor, padding: Any, dilation: Any) -> boo
         return False
     sizes, kernel = input.shape, weight.shape
     for axis in range(2 - weight.dim(), 0):
-        if sizes[axis] < extent(kernel[axis], at(dilation, axis)) + at(padding, axis):
+        d = dilation if isinstance(dilation, int) else at(dilation, axis)
+        if sizes[axis] <= d * (kernel[axis] - 1) + at(padding, axis):
             return True
     return False
 

@@ -22,6 +22,7 @@ from striate.ops._library import differentiable, obstacle, plain
 
 FEW, FIRST = 15, 4  # PyTorch's blocks of 16 channels are as fast
 LEAST = 512  # numbers of a picture: smaller calls take as long as it takes to call
+SMALL = f"less than {LEAST} numbers a picture: the call itself is what takes time"
 MOST_STRIDE = 8  # as many planes has a tile for each channel and dimension
 THEIRS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d}
 
@@ -32,6 +33,8 @@ def few_channels_obstacle(
     """Why the kernels do not take this call; empty when they do."""
     if rank == 3:
         return "volumes: there is no kernel for groups of channels"
+    if not torch.compiler.is_compiling() and input.numel() < LEAST:  # first: here every microsecond counts
+        return SMALL
     if not input.dim() == weight.dim() == rank + 2:
         return "without a batch"
     outputs, channels = weight.shape[:2]
@@ -49,7 +52,7 @@ def few_channels_obstacle(
     if input.shape[0] < 1 or min(weight.shape) < 1:
         return "nothing to compute"
     if not holds(prod(input.shape[1:]) >= LEAST):
-        return f"less than {LEAST} numbers a picture: the call itself is what takes time"
+        return SMALL
     longest = max(stride, default=1) if isinstance(stride, tuple | list) else stride
     if longest > MOST_STRIDE:
         return f"a stride above {MOST_STRIDE}"

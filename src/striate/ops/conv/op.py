@@ -180,7 +180,7 @@ def _conv(
             if stays_inside(input.shape[2:], weight.shape[2:], pairs, dilations):
                 return few_channels_conv(input, weight, bias, strides, pairs, dilations, groups)
         if padding == "same" and isinstance(padding, str) and padding_mode == "zeros":
-            padding = _centred(weight, stride, dilation) or padding
+            padding = _centred(weight, stride, dilation)
         if (
             padding_mode == "zeros"
             and (padding == "valid" or (padding != "same" and is_ordinary(padding)))
@@ -221,15 +221,15 @@ def _conv(
         raise
 
 
-def _centred(weight: Tensor, stride: Whole, dilation: Whole) -> tuple[int, ...]:
+def _centred(weight: Tensor, stride: Whole, dilation: Whole) -> str | int | tuple[int, ...]:
     """``"same"`` in numbers, where that is plain to see: no stride, no dilation and kernels with a centre."""
     if stride not in ONES or dilation not in ONES:
-        return ()
+        return "same"
     kernel = weight.shape[2:]
     for k in kernel:
         if k % 2 == 0:
-            return ()
-    return tuple([k // 2 for k in kernel])
+            return "same"
+    return tuple([k // 2 for k in kernel]) if max(kernel, default=1) > 1 else 0
 
 
 def _check(
