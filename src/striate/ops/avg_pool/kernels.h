@@ -1,13 +1,29 @@
 // Average pooling in up to three dimensions and its gradient.
 #include "_neighbours.h"
 #include "_rows.h"
+#include "_small_planes.h"
 
 #include "avg_pool/last.h"
 #include "avg_pool/rows.h"
 
+// Small planes, as where channels lie side by side.
+template <class T, bool BACKWARD>
+void avg_pool_small(const Windows& w, const Divisors& divisors, const T* from, T* to) {
+  using A = arithmetic<T>;
+  const int64_t source = BACKWARD ? w.out_size() : w.in_size(), target = BACKWARD ? w.in_size() : w.out_size();
+  for_small_planes<T>(w, [&](const Windows& turned, int64_t first, int64_t count) {
+    const int64_t pitch = turned.channels;
+    const Workspace<A> sources(source * pitch), targets(target * pitch);
+    turn(from + first * source, count, source, sources.data(), pitch);
+    avg_pool_last<A, BACKWARD>(turned, divisors, sources.data(), targets.data());
+    turn_back(targets.data(), count, target, to + first * target, pitch);
+  });
+}
+
 template <class T>
 void avg_pool_forward(const Windows& w, const Divisors& divisors, const T* x, T* y) {
   if (w.input_last) return avg_pool_last<T, false>(w, divisors, x, y);
+  if (has_small_planes(w)) return avg_pool_small<T, false>(w, divisors, x, y);
   const auto columns = divisors_of_columns<arithmetic<T>>(divisors, w.axis[2].out);
   reduce_rows<Total, Means<arithmetic<T>>>(w, x, y, divisors, columns);
 }
@@ -15,5 +31,6 @@ void avg_pool_forward(const Windows& w, const Divisors& divisors, const T* x, T*
 template <class T>
 void avg_pool_backward(const Windows& w, const Divisors& divisors, const T* dy, T* dx) {
   if (w.input_last) return avg_pool_last<T, true>(w, divisors, dy, dx);
+  if (has_small_planes(w)) return avg_pool_small<T, true>(w, divisors, dy, dx);
   avg_pool_rows_backward(w, divisors, dy, dx);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from striate.ops._pool_spec import (
@@ -21,6 +22,7 @@ from striate.ops._pool_spec import (
 )
 from striate.ops._spec import Call, InvalidCall, LayerSample, OpSpec
 from striate.ops.avg_pool import layer, op, reference
+from striate.ops.avg_pool.kernel import avg_pool_obstacle
 
 FUNCTIONS = {
     f"{form}avg_pool{rank}d": getattr(op, f"{form}avg_pool{rank}d")
@@ -101,6 +103,12 @@ def _invalid_divisors() -> list[InvalidCall]:
     ]
 
 
+def _kernel_obstacle(call: Call, tensors: Mapping[str, Any]) -> str:
+    if not call.function.startswith("avg"):
+        return "PyTorch's adaptive pooling is as fast"
+    return avg_pool_obstacle(tensors["input"], int(call.function[-2]))
+
+
 SPEC = OpSpec(
     name="avg_pool",
     functions=FUNCTIONS,
@@ -149,4 +157,5 @@ SPEC = OpSpec(
         ),
     ],
     library_operators=("avg_pool", "avg_pool_backward"),
+    kernel_obstacle=_kernel_obstacle,
 )

@@ -2,10 +2,12 @@
 // one byte for each result and in the same order.
 #include "_neighbours.h"
 #include "_rows.h"
+#include "_small_planes.h"
 #include "max_pool/winners.h"
 
 #include "max_pool/last.h"
 #include "max_pool/rows.h"
+#include "max_pool/small.h"
 #include "max_pool/whole.h"
 
 struct AsItIs {
@@ -28,6 +30,7 @@ template <class T>
 void max_pool_forward(const Windows& w, const T* x, T* y, uint8_t* winners) {
   if (w.input_last) return max_pool_last(w, x, y, winners);
   if (is_whole(w)) return max_of_pictures(x, w.images * w.channels, w.in_size(), y, winners);
+  if (has_small_planes(w)) return max_pool_small(w, x, y, winners);
   if (winners) return max_pool_rows_winners(w, x, y, winners);
   reduce_rows<Largest, AsItIs>(w, x, y);
 }
@@ -36,5 +39,6 @@ template <class T>
 void max_pool_backward(const Windows& w, const T* dy, const uint8_t* winners, T* dx) {
   if (w.input_last) return max_pool_last_backward(w, dy, winners, dx);
   if (is_whole(w)) return max_of_pictures_backward(dy, winners, w.images * w.channels, w.in_size(), dx);
+  if (has_small_planes(w)) return max_pool_small_backward(w, dy, winners, dx);
   max_pool_rows_backward(w, dy, winners, dx);
 }

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from typing import Any
 
+from striate.ops._checks import ONES
 from striate.ops._pool_spec import (
     SIZE,
     adaptive_samples,
@@ -18,6 +21,7 @@ from striate.ops._pool_spec import (
 )
 from striate.ops._spec import Call, LayerSample, OpSpec, distinct
 from striate.ops.max_pool import layer, op, reference
+from striate.ops.max_pool.kernel import MOST_TAPS, max_pool_obstacle
 
 FUNCTIONS = {
     f"{form}max_pool{rank}d": getattr(op, f"{form}max_pool{rank}d")
@@ -59,6 +63,17 @@ def _random_call(function: str, source: random.Random) -> Call:
     if function.startswith("global"):
         return call
     return Call(function, call.tensors, {**call.options, "return_indices": source.random() < 0.5}, call.name)
+
+
+def _kernel_obstacle(call: Call, tensors: Mapping[str, Any]) -> str:
+    if call.function.startswith("adaptive"):
+        return "PyTorch's adaptive pooling serves it"
+    if call.options.get("return_indices"):
+        return "indices are wanted"
+    if call.options.get("dilation", 1) not in ONES:
+        return "dilated windows"
+    reason = max_pool_obstacle(tensors["input"], int(call.function[-2]))
+    return reason or f"windows of more than {MOST_TAPS} taps or outside the picture"
 
 
 SPEC = OpSpec(
@@ -105,4 +120,5 @@ SPEC = OpSpec(
         ),
     ],
     library_operators=("max_pool", "max_pool_backward"),
+    kernel_obstacle=_kernel_obstacle,
 )

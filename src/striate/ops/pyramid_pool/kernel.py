@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from striate.ops._layout import memory_format
+from striate.ops._layout import dense
 from striate.ops._library import differentiable, obstacle, plain
 
 SMALLEST = 4096  # numbers
@@ -33,8 +33,7 @@ def pyramid(input: Tensor, levels: Sequence[int], largest: bool) -> Tensor:
     rows: Sequence[int] = levels
     if input.dim() == 3:
         input, rows = input.unsqueeze(2), [1] * len(levels)
-    if not input.is_contiguous(memory_format=memory_format(input)):
-        input = input.contiguous()
+    input = dense(input)
     if not largest:
         return _averages(input, rows, levels)  # type: ignore[no-any-return]
     if torch.is_grad_enabled() and input.requires_grad:
@@ -81,9 +80,7 @@ class _Spread(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-        if not gradient.is_contiguous(memory_format=memory_format(gradient)):
-            gradient = gradient.contiguous()
-        return _averages(gradient, ctx.rows, ctx.columns), None, None, None
+        return _averages(dense(gradient), ctx.rows, ctx.columns), None, None, None
 
 
 _averages = differentiable(
