@@ -202,12 +202,13 @@ def test_sequences_that_compute_something_else_are_left_alone():
 
 def test_weights_of_many_channels_lie_with_channels_last():
     model = nn.Sequential(
-        nn.Conv2d(3, 16, 3), nn.Conv2d(16, 32, 3), nn.Conv2d(32, 32, 1), nn.Conv2d(32, 32, 3)
-    )
+        nn.Conv2d(3, 16, 3), nn.Conv2d(16, 32, 3), nn.Conv2d(32, 32, 1), nn.Conv2d(32, 32, 3),
+        nn.Conv2d(32, 32, 3, groups=2), nn.Conv2d(32, 32, 3, groups=32),
+    )  # fmt: skip
     twin, weights = copy.deepcopy(model), [conv.weight for conv in model]
     report = striate.accelerate(model)
-    assert report.channels_last == ["0", "1", "3"]
-    assert "channels last in 3 convolutions" in str(report)
+    assert report.channels_last == ["0", "1", "3", "4"]
+    assert "channels last in 4 convolutions" in str(report)
     assert all(conv.weight is weight for conv, weight in zip(model, weights, strict=True))
     y = model(torch.randn(2, 3, 16, 16))
     assert y.is_contiguous(memory_format=torch.channels_last)

@@ -150,10 +150,11 @@ def _lay_out(report: Acceleration, model: nn.Module) -> None:
         if not isinstance(module, nn.Conv2d) or isinstance(module, ScriptModule | LazyModuleMixin):
             continue
         is_plain = type(module) in (nn.Conv2d, ours.Conv2d) and not is_parametrized(module)
-        if module.groups > 1:
-            continue
         weight = module.weight
-        if module.in_channels < WIDE:
+        if module.groups > 1:
+            if max(module.in_channels, module.out_channels) <= FEW * module.groups:
+                continue  # our kernels' weights are small, and read as they are
+        elif module.in_channels < WIDE:
             narrow += weight.numel()
         else:
             wide += weight.numel()
