@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from striate.functional import conv1d, conv2d, conv3d
 from striate.ops._library import NATIVE, instruction_set
+from striate.ops._serving import kernels_used
 from striate.ops.conv.depthwise import depthwise_obstacle
 
 OURS = {1: conv1d, 2: conv2d, 3: conv3d}
@@ -166,3 +167,20 @@ def test_slices_of_channels_stay_in_their_order(form):
             strict=True,
         ):
             torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("ends", [(1, 1), (0, 2)])
+def test_pytorch_has_the_forward_pass_of_middle_sizes_with_channels_last(ends):
+    x = torch.randn(2, 64, 64, 64).contiguous(memory_format=torch.channels_last)
+    weight, bias = torch.randn(64, 1, 3, 3), torch.randn(64)
+
+    def ours(x):
+        return conv2d(x, weight, bias, padding=(ends, ends), groups=64)
+
+    wanted = F.conv2d(F.pad(x, 2 * ends), weight, bias, groups=64)
+    torch.testing.assert_close(ours(x), wanted, atol=1e-4, rtol=1e-4)
+    assert ours(x).stride() == wanted.stride()
+    is_even = ends == (1, 1)
+    assert kernels_used(lambda: ours(x)) == (() if is_even else ("depthwise_conv",))
+    x.requires_grad_()
+    assert kernels_used(lambda: ours(x).sum().backward()) == ("depthwise_conv", "depthwise_conv_backward")
