@@ -32,17 +32,29 @@ def random_case(pick, rank):
     return (batch, channels, *sizes), (channels, 1, *kernel), stride, dilation, ends
 
 
+def small_kernel_case(pick, rank):
+    """Calls whose rows are used where they lie, and some that are barely none of these."""
+    size = pick.choice([3, 3, 4])
+    stride = 1 if rank == 3 else pick.choice([1, 2, 2])
+    kernel = [size] * rank
+    ends = [(pick.randint(0, size - 1), pick.randint(0, size + 1)) for _ in range(rank)]
+    sizes = [pick.randint(4, 14 if rank < 3 else 6) for _ in range(rank - 1)] + [pick.randint(8, 75)]
+    channels = pick.choice([2, 3, 17])
+    return (2, channels, *sizes), (channels, 1, *kernel), [stride] * rank, [1] * rank, ends
+
+
 def apart(found, wanted):
     return ((found.double() - wanted).abs() / (1 + wanted.abs())).max().item()
 
 
 @pytest.mark.parametrize("name", NATIVE.instruction_sets)
+@pytest.mark.parametrize("case", [random_case, small_kernel_case])
 @pytest.mark.parametrize("seed", range(40))
-def test_values_and_gradients_are_those_of_float64(name, seed):
+def test_values_and_gradients_are_those_of_float64(name, case, seed):
     pick = random.Random(seed)
     torch.manual_seed(seed)
     rank = pick.choice([1, 2, 2, 3])
-    shape, weight_shape, stride, dilation, ends = random_case(pick, rank)
+    shape, weight_shape, stride, dilation, ends = case(pick, rank)
     dtype = pick.choice(list(TOLERANCES))
     form = pick.choice([torch.contiguous_format, LAST.get(rank, torch.contiguous_format)])
     x = torch.randn(shape, dtype=dtype).contiguous(memory_format=form).requires_grad_()

@@ -3,6 +3,7 @@
 
 #include "_large_pages.h"
 #include "_window.h"
+#include "conv/_depthwise_rows.h"
 
 namespace striate {
 
@@ -62,6 +63,15 @@ void check_output(const Windows& d, const Tensor& output, const Tensor& like) {
     STD_TORCH_CHECK(output.size(static_cast<int64_t>(i)) == sizes[i], "a depthwise kernel wants sizes that belong together");
 }
 
+// The convolution of `from`, or, backward, its transpose, by the kernel for it.
+template <class T>
+void run(const Windows& d, bool backward, const T* from, const T* weight, const T* bias, T* to) {
+  if (in_rows(d))
+    depthwise_rows(d, backward, from, weight, bias, to);
+  else
+    STRIATE_NATIVE(depthwise<T>)(d, backward, from, d.input_last, weight, bias, to, d.input_last);
+}
+
 Tensor depthwise_conv(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Ints& stride,
                       const Ints& ends, const Ints& dilation) {
   const Windows d = describe(input, spatial(input), weight, stride, ends, dilation);
@@ -69,8 +79,7 @@ Tensor depthwise_conv(const Tensor& input, const Tensor& weight, const std::opti
   Tensor output = in_large_pages(make(input, output_sizes(d, input.dim() - 2), d.input_last));
   by_type(input, [&](auto zero) {
     using T = decltype(zero);
-    STRIATE_NATIVE(depthwise<T>)(d, false, data<T>(input), d.input_last, data<T>(weight),
-                                 bias ? data<T>(*bias) : nullptr, mutable_data<T>(output), d.input_last);
+    run(d, false, data<T>(input), data<T>(weight), bias ? data<T>(*bias) : nullptr, mutable_data<T>(output));
   });
   return output;
 }
@@ -85,8 +94,7 @@ Tensor depthwise_conv_transpose(const Tensor& input, const Tensor& weight, const
   Tensor output = in_large_pages(make(input, sizes, d.input_last));
   by_type(input, [&](auto zero) {
     using T = decltype(zero);
-    STRIATE_NATIVE(depthwise<T>)(d, true, data<T>(input), d.input_last, data<T>(weight), bias ? data<T>(*bias) : nullptr,
-                                 mutable_data<T>(output), d.input_last);
+    run(d, true, data<T>(input), data<T>(weight), bias ? data<T>(*bias) : nullptr, mutable_data<T>(output));
   });
   return output;
 }
@@ -104,10 +112,10 @@ std::tuple<Tensor, Tensor, Tensor> depthwise_conv_backward(const Tensor& gradien
   Tensor of_bias = make({wanted[2] ? d.channels : 0}, input.scalar_type());
   by_type(input, [&](auto zero) {
     using T = decltype(zero);
-    STRIATE_NATIVE(depthwise_backward<T>)(d, data<T>(gradient), data<T>(input), data<T>(weight),
-                                          wanted[0] ? mutable_data<T>(of_input) : nullptr,
-                                          wanted[1] ? mutable_data<T>(of_weight) : nullptr,
-                                          wanted[2] ? mutable_data<T>(of_bias) : nullptr);
+    T *dx = wanted[0] ? mutable_data<T>(of_input) : nullptr, *dweight = wanted[1] ? mutable_data<T>(of_weight) : nullptr;
+    T* dbias = wanted[2] ? mutable_data<T>(of_bias) : nullptr;
+    const auto run = in_rows(d) ? depthwise_rows_backward<T> : STRIATE_NATIVE(depthwise_backward<T>);
+    run(d, data<T>(gradient), data<T>(input), data<T>(weight), dx, dweight, dbias);
   });
   return {of_input, of_weight, of_bias};
 }

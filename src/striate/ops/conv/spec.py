@@ -143,6 +143,11 @@ SAMPLES = [
     _call("depthwise, larger", (2, 16, 33, 35), 32, (5, 5), groups=16, stride=2, padding="same"),
     _call("depthwise, many channels", (1, 70, 6, 11), 70, (3, 3), groups=70, padding=1),
     _call("depthwise, many channels, stride", (2, 37, 9, 12), 37, (5, 3), groups=37, stride=2, padding=2),
+    _call("depthwise 3×3, rows", (2, 3, 6, 37), 3, (3, 3), groups=3, padding=1),
+    _call(
+        "depthwise 3×3, rows, stride", (2, 3, 15, 38), 3, (3, 3), groups=3, stride=2, padding=((1, 0), (0, 2))
+    ),
+    _call("depthwise 4×4, rows, stride", (1, 2, 14, 35), 2, (4, 4), groups=2, stride=2, padding=1),
     _call("depthwise, wide", (1, 66, 5, 29), 66, (3, 7), groups=66, padding=(1, 3)),
     _call("depthwise, wide, stride", (1, 35, 6, 48), 35, (2, 5), groups=35, stride=2, padding=1),
     _call("larger", (2, 16, 33, 35), 16, (3, 3), padding=1),
@@ -161,6 +166,7 @@ SAMPLES = [
     _call("circular, no batch", (2, 3, 2, 3), 2, (2, 3, 2), padding=(3, 2, 1), padding_mode="circular"),
     _call("dilation", (1, 2, 5, 5, 4), 2, (2, 3, 2), dilation=2),
     _call("depthwise", (2, 3, 3, 4, 4), 3, (3, 3, 3), groups=3, padding=1),
+    _call("depthwise, rows", (2, 2, 4, 7, 19), 2, (3, 3, 3), groups=2, padding=(1, 1, 2)),
     _call("depthwise, many channels", (1, 18, 3, 4, 9), 18, (3, 2, 3), groups=18, padding=1, bias=False),
     _call(
         "all options",

@@ -143,6 +143,8 @@ SAMPLES = [
         groups=2,
         dilation=2,
     ),
+    _call("depthwise 3×3, rows", (2, 3, 6, 37), 3, (3, 3), groups=3, padding=1),
+    _call("depthwise 3×3, rows, stride", (2, 3, 7, 21), 3, (3, 3), groups=3, stride=2, output_padding=1),
     _call("depthwise, larger", (2, 16, 17, 19), 16, (4, 4), groups=16, stride=2, padding=1),
     _call("larger", (2, 16, 33, 35), 16, (4, 4), stride=2, padding=1),
     _call("defaults", (2, 2, 2, 3, 2), 3, (2, 3, 2)),

@@ -1,0 +1,31 @@
+// Depthwise convolution where columns lie side by side, for the small kernels that depthwise_rows.cpp has.
+#pragma once
+
+#include "_window.h"
+
+namespace striate {
+
+// Whether these windows are served there: 3 × 3 with any number of planes, 3 × 3 and 4 × 4 with a stride of two, where
+// a row fills a good part of a register and a channel of a picture fits the cache of a core.
+inline bool in_rows(const Windows& d) {
+  constexpr int64_t NARROWEST = 5, LARGEST = 1 << 18;  // columns, numbers
+  const Axis &deep = d.axis[0], &high = d.axis[1], &wide = d.axis[2];
+  if (d.input_last || d.gradient_last || high.kernel != wide.kernel || high.stride != wide.stride) return false;
+  if (!(high.kernel == 3 && high.stride <= 2) && !(high.kernel == 4 && high.stride == 2)) return false;
+  if (high.stride == 2 && (deep.in > 1 || deep.kernel > 1 || deep.out > 1)) return false;
+  for (const Axis& axis : d.axis)
+    if (axis.dilation > 1 || axis.before >= axis.kernel) return false;
+  const int64_t rows = high.in > high.out ? high.in : high.out, columns = wide.in > wide.out ? wide.in : wide.out;
+  const int64_t planes = deep.in > deep.out ? deep.in : deep.out;
+  return deep.stride == 1 && wide.in >= NARROWEST && wide.out >= NARROWEST && planes * rows * columns <= LARGEST;
+}
+
+// The convolution of a tensor, or, backward, its transpose.
+template <class T>
+void depthwise_rows(const Windows& d, bool backward, const T* from, const T* weight, const T* bias, T* to);
+
+// Those of dx, dweight and dbias that are not null.
+template <class T>
+void depthwise_rows_backward(const Windows& d, const T* dy, const T* x, const T* weight, T* dx, T* dweight, T* dbias);
+
+}  // namespace striate

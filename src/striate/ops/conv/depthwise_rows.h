@@ -1,0 +1,341 @@
+// Depthwise convolution and its gradients where columns lie side by side, for small kernels: lanes are neighbouring
+// columns. A channel of a picture is copied into a frame of zeros; with a stride of two its even and its odd columns lie
+// apart there, so that every tap reads whole registers. A band is a few rows of targets that share what is loaded.
+
+#include "_neighbours.h"
+
+constexpr int BAND = 4, DOT_BAND = REGISTERS == 32 ? 4 : 2;
+
+// Every second number of a and b, from `first` on.
+template <int first, class V, int... i>
+STRIATE_INLINE V every_second(V a, V b, std::integer_sequence<int, i...>) {
+  return __builtin_shufflevector(a, b, (first + 2 * i)...);
+}
+
+template <class T>
+class Frame {
+ public:
+  using A = arithmetic<T>;
+
+  // Of pictures with `source` samples along each dimension after `before` zeros; windows reach `reach` samples of each.
+  Frame(const int64_t (&source)[3], const int64_t (&before)[3], const int64_t (&reach)[3], int64_t step)
+      : source_{source[0], source[1], source[2]}, before_{before[0], before[1], before[2]}, step_(step),
+        height_(larger(reach[1], source[1] + before[1])),
+        half_((larger(reach[2], source[2] + before[2]) + step - 1) / step + 2 * lanes<T>),
+        data_(larger(reach[0], source[0] + before[0]) * height_ * step * half_) {
+    std::memset(data_.data(), 0, static_cast<size_t>(larger(reach[0], source[0] + before[0]) * height_ * pitch()) * sizeof(A));
+  }
+  int64_t pitch() const { return step_ * half_; }
+  int64_t half() const { return half_; }  // between the even and the odd columns
+  A* row(int64_t plane, int64_t row) const { return data_.data() + (plane * height_ + row) * pitch(); }
+
+  void fill(const T* from) {
+    for (int64_t plane = 0; plane < source_[0]; ++plane)
+      for (int64_t r = 0; r < source_[1]; ++r, from += source_[2]) {
+        A* to = row(plane + before_[0], r + before_[1]);
+        if (step_ == 1)
+          copy(from, to + before_[2]);
+        else
+          split(from, to + before_[2] % 2 * half_ + before_[2] / 2, to + (before_[2] + 1) % 2 * half_ + (before_[2] + 1) / 2);
+      }
+  }
+
+ private:
+  static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+  void copy(const T* from, A* to) const {
+    constexpr int V = lanes<T>;
+    const int64_t size = source_[2];
+    int64_t i = 0;
+    for (; i + V <= size; i += V) store(to + i, load(from + i));
+    if (i < size) store(to + i, load_first(from + i, static_cast<int>(size - i)));  // zeros behind
+  }
+  void split(const T* from, A* even, A* odd) const {
+    constexpr int V = lanes<T>;
+    using all = std::make_integer_sequence<int, V>;
+    const int64_t size = source_[2];
+    for (int64_t i = 0; i < size; i += 2 * V) {
+      const int64_t left = size - i;
+      const vec<T> a = load_some(from + i, static_cast<int>(left < V ? left : V));
+      const vec<T> b = left > V ? load_some(from + i + V, static_cast<int>(left < 2 * V ? left - V : V)) : vec<T>{};
+      store(even + i / 2, every_second<0>(a, b, all{}));
+      store(odd + i / 2, every_second<1>(a, b, all{}));
+    }
+  }
+
+  int64_t source_[3], before_[3], step_, height_, half_;
+  Workspace<A> data_;
+};
+
+// Rows of targets: to[r][x] = (start or sums[r][x]) + Σ over u, t of source[r·STEP + u][x·STEP + t] · weights[u][t], R
+// of them at once, the last ones overlapping; to `sums`, of whole registers, while there is `more`.
+template <class T, int H, int W, int STEP, int R>
+void add_rows(const arithmetic<T>* source, int64_t pitch, int64_t half, const arithmetic<T>* weights,
+              arithmetic<T> start, bool first, bool more, arithmetic<T>* sums, T* to, int64_t rows, int64_t columns) {
+  using A = arithmetic<T>;
+  constexpr int V = lanes<T>;
+  vec<T> weight[H][W];
+  UNROLLED(u, H)
+    UNROLLED(t, W) weight[u][t] = broadcast<vec<T>>(weights[u * W + t]);
+  const int64_t whole = (columns + V - 1) / V * V;
+  for (int64_t band = 0; band < rows; band += R) {
+    const int64_t begin = band + R <= rows ? band : rows - R;
+    for (int64_t x = 0; x < columns; x += V) {
+      vec<T> sum[R];
+      UNROLLED(r, R) sum[r] = first ? broadcast<vec<T>>(start) : load(sums + (begin + r) * whole + x);
+      UNROLLED(row, (R - 1) * STEP + H) {
+        const A* from = source + (begin * STEP + row) * pitch + x;
+        UNROLLED(t, W) {
+          vec<T> value = load(from + (STEP == 1 ? t : t % 2 * half + t / 2));
+          keep(value);
+          UNROLLED(r, R)
+            if (row - r * STEP >= 0 && row - r * STEP < H) sum[r] = fma(value, weight[row - r * STEP][t], sum[r]);
+        }
+      }
+      const int here = static_cast<int>(columns - x < V ? columns - x : V);
+      if (more)
+        UNROLLED(r, R) store(sums + (begin + r) * whole + x, sum[r]);
+      else
+        UNROLLED(r, R) store_some(to + (begin + r) * columns + x, sum[r], here);
+    }
+  }
+}
+
+// gradients[u][t] += Σ over r, x of gradient[r][x] · source[r·STEP + u][x·STEP + t], a register of sums each, for some
+// times R rows; total += the gradient.
+template <class T, int H, int W, int STEP, int R>
+void dot_rows(const arithmetic<T>* source, int64_t pitch, int64_t half, const T* gradient, int64_t rows, int64_t columns,
+              arithmetic<T>* gradients, arithmetic<T>* total) {
+  using A = arithmetic<T>;
+  constexpr int V = lanes<T>;
+  vec<T> sum[H][W], all = load(total);
+  UNROLLED(u, H)
+    UNROLLED(t, W) sum[u][t] = load(gradients + (u * W + t) * V);
+  const auto add = [&](int64_t band, int64_t x, int here) __attribute__((always_inline)) {
+    vec<T> g[R];
+    UNROLLED(r, R) {
+      g[r] = load_some(gradient + (band + r) * columns + x, here);
+      all += g[r];
+    }
+    UNROLLED(row, (R - 1) * STEP + H) {
+      const A* from = source + (band * STEP + row) * pitch + x;
+      UNROLLED(t, W) {
+        vec<T> value = load_some(from + (STEP == 1 ? t : t % 2 * half + t / 2), here);
+        keep(value);
+        UNROLLED(r, R)
+          if (row - r * STEP >= 0 && row - r * STEP < H) sum[row - r * STEP][t] = fma(value, g[r], sum[row - r * STEP][t]);
+      }
+    }
+  };
+  for (int64_t band = 0; band < rows; band += R) {
+    int64_t x = 0;
+    for (; x + V <= columns; x += V) add(band, x, V);
+    if (x < columns) add(band, x, static_cast<int>(columns - x));  // what lies behind may be infinite
+  }
+  store(total, all);
+  UNROLLED(u, H)
+    UNROLLED(t, W) store(gradients + (u * W + t) * V, sum[u][t]);
+}
+
+// Two rows of a transpose with a stride of two, and the zeros around it: even[2j + q] and odd[2j + q] have the taps of
+// their phase of above[j - 1], above[j], here[j - 1] and here[j].
+template <class A, int K>
+void spread_rows(const A* above, const A* here, const A* weights, A start, int64_t count, A* even, A* odd) {
+  constexpr int V = lanes<A>;
+  using all = std::make_integer_sequence<int, V>;
+  vec<A> weight[K][K];
+  UNROLLED(u, K)
+    UNROLLED(t, K) weight[u][t] = broadcast<vec<A>>(weights[u * K + t]);
+  const auto sum = [&](auto row, auto column, vec<A> a, vec<A> left_a, vec<A> h, vec<A> left_h) {
+    constexpr int u = decltype(row)::value, t = decltype(column)::value;
+    vec<A> total = fma(h, weight[u][t], broadcast<vec<A>>(start));
+    if constexpr (t + 2 < K) total = fma(left_h, weight[u][t + 2], total);
+    if constexpr (u + 2 < K) total = fma(a, weight[u + 2][t], total);
+    if constexpr (u + 2 < K && t + 2 < K) total = fma(left_a, weight[u + 2][t + 2], total);
+    return total;
+  };
+  constexpr std::integral_constant<int, 0> zero;
+  constexpr std::integral_constant<int, 1> one;
+  for (int64_t j = 0; j < count; j += V) {
+    const vec<A> a = load(above + j), left_a = load(above + j - 1), h = load(here + j), left_h = load(here + j - 1);
+    const vec<A> ee = sum(zero, zero, a, left_a, h, left_h), eo = sum(zero, one, a, left_a, h, left_h);
+    const vec<A> oe = sum(one, zero, a, left_a, h, left_h), oo = sum(one, one, a, left_a, h, left_h);
+    store(even + 2 * j, interleave<0>(ee, eo, all{}));
+    store(even + 2 * j + V, interleave<V / 2>(ee, eo, all{}));
+    store(odd + 2 * j, interleave<0>(oe, oo, all{}));
+    store(odd + 2 * j + V, interleave<V / 2>(oe, oo, all{}));
+  }
+}
+
+// A channel of a picture ---------------------------------------------------------------------------------------
+
+// The targets' planes and rows from a frame of sources, weights [plane][row][column] of `depth` planes.
+template <class T, int H, int W, int STEP>
+void correlate_picture(const Frame<T>& frame, const arithmetic<T>* weights, int64_t depth, arithmetic<T> start,
+                       const int64_t (&target)[3], arithmetic<T>* sums, T* to) {
+  const int64_t rows = target[1], columns = target[2];
+  const int64_t bands = rows / BAND * BAND, together = depth == 1 && bands ? rows : bands;  // sums must not overlap
+  const int64_t whole = (columns + lanes<T> - 1) / lanes<T> * lanes<T>;
+  for (int64_t plane = 0; plane < target[0]; ++plane, to += rows * columns)
+    for (int64_t k = 0; k < depth; ++k) {
+      const bool first = k == 0, more = k + 1 < depth;
+      const arithmetic<T>* weight = weights + k * H * W;
+      if (together)
+        add_rows<T, H, W, STEP, BAND>(frame.row(plane + k, 0), frame.pitch(), frame.half(), weight, start, first, more,
+                                      sums, to, together, columns);
+      if (together < rows)
+        add_rows<T, H, W, STEP, 1>(frame.row(plane + k, together * STEP), frame.pitch(), frame.half(), weight, start, first,
+                                   more, sums + together * whole, to + together * columns, rows - together, columns);
+    }
+}
+
+// sums[tap] += the weights' gradient, a register each; the last register is the bias's.
+template <class T, int H, int W, int STEP>
+void dot_picture(const Frame<T>& frame, const T* gradient, int64_t depth, const int64_t (&out)[3], arithmetic<T>* sums,
+                 arithmetic<T>* ignored) {
+  constexpr int V = lanes<T>;
+  const int64_t bands = out[1] / DOT_BAND * DOT_BAND, rest = out[1] - bands;
+  for (int64_t plane = 0; plane < out[0]; ++plane, gradient += out[1] * out[2])
+    for (int64_t k = 0; k < depth; ++k) {
+      arithmetic<T>*sum = sums + k * H * W * V, *total = k ? ignored : sums + depth * H * W * V;
+      dot_rows<T, H, W, STEP, DOT_BAND>(frame.row(plane + k, 0), frame.pitch(), frame.half(), gradient, bands, out[2], sum, total);
+      if (rest)
+        dot_rows<T, H, W, STEP, 1>(frame.row(plane + k, bands * STEP), frame.pitch(), frame.half(), gradient + bands * out[2],
+                                   rest, out[2], sum, total);
+    }
+}
+
+// The transpose with a stride of two, from a frame with a zero before each row and column.
+template <class T, int K>
+void spread_picture(const Frame<T>& frame, const arithmetic<T>* weights, arithmetic<T> start, const Windows& d,
+                  arithmetic<T>* lines, T* to) {
+  constexpr int V = lanes<T>;
+  const int64_t rows = d.axis[1].in, columns = d.axis[2].in, top = d.axis[1].before, left = d.axis[2].before;
+  const int64_t count = (left + columns + 1) / 2, length = (count + V) / V * V * 2;
+  for (int64_t m = top / 2; 2 * m < top + rows; ++m) {
+    spread_rows<arithmetic<T>, K>(frame.row(0, m) + 1, frame.row(0, m + 1) + 1, weights, start, count, lines, lines + length);
+    for (int64_t phase = 0; phase < 2; ++phase) {
+      const int64_t row = 2 * m + phase - top;
+      if (row < 0 || row >= rows) continue;
+      const arithmetic<T>* from = lines + phase * length + left;
+      for (int64_t i = 0; i < columns; i += V)
+        store_some(to + row * columns + i, load(from + i), static_cast<int>(columns - i < V ? columns - i : V));
+    }
+  }
+}
+
+// The whole operation for kernels of H × W (and any number of planes) ----------------------------------------
+
+template <class T, int H, int W, int STEP>
+struct SmallKernel {
+  using A = arithmetic<T>;
+  static constexpr int V = lanes<T>;
+
+  const Windows& d;
+  const int64_t in[3], out[3], depth, taps;
+
+  explicit SmallKernel(const Windows& windows)
+      : d(windows), in{d.axis[0].in, d.axis[1].in, d.axis[2].in}, out{d.axis[0].out, d.axis[1].out, d.axis[2].out},
+        depth(d.axis[0].kernel), taps(d.taps()) {}
+
+  // Room for sums of a plane, or for the lines of a transpose.
+  Workspace<A> room() const {
+    const int64_t rows = in[1] > out[1] ? in[1] : out[1], columns = in[2] > out[2] ? in[2] : out[2];
+    return Workspace<A>((depth > 1 && rows > 4 ? rows : 4) * (columns + 4 * V));
+  }
+  Frame<T> inputs() const {
+    return Frame<T>(in, {d.axis[0].before, d.axis[1].before, d.axis[2].before},
+                    {out[0] + depth - 1, (out[1] - 1) * STEP + H, (out[2] - 1) * STEP + W}, STEP);
+  }
+  Frame<T> gradients() const {
+    const int64_t top = d.axis[1].before, left = d.axis[2].before;
+    if (STEP == 2) return Frame<T>(out, {0, 1, 1}, {1, (top + in[1] - 1) / 2 + 2, (left + in[2] + 1) / 2 + 2}, 1);
+    return Frame<T>(out, {depth - 1 - d.axis[0].before, H - 1 - top, W - 1 - left}, {in[0] + depth - 1, in[1] + H - 1, in[2] + W - 1}, 1);
+  }
+  void read_weights(const T* from, bool transposed, A* to) const {
+    for (int64_t k = 0; k < taps; ++k) to[k] = load_one(from + (transposed && STEP == 1 ? taps - 1 - k : k));
+  }
+  void transpose_picture(const Frame<T>& frame, const A* weights, A start, A* room, T* to) const {
+    if constexpr (STEP == 2)
+      spread_picture<T, H>(frame, weights, start, d, room, to);
+    else
+      correlate_picture<T, H, W, 1>(frame, weights, depth, start, in, room, to);
+  }
+
+  void correlate(bool backward, const T* from, const T* weight, const T* bias, T* to) const {
+    const int64_t planes = d.images * d.channels, pieces = worth(planes);
+    const int64_t from_size = backward ? d.out_size() : d.in_size(), to_size = backward ? d.in_size() : d.out_size();
+    for_pieces(pieces, [&](int64_t piece) {
+      Frame<T> frame = backward ? gradients() : inputs();
+      const Workspace<A> room = this->room(), weights(taps);
+      for (int64_t plane = piece * planes / pieces; plane < (piece + 1) * planes / pieces; ++plane) {
+        const int64_t channel = plane % d.channels;
+        const A start = bias ? load_one(bias + channel) : 0;
+        read_weights(weight + channel * taps, backward, weights.data());
+        frame.fill(from + plane * from_size);
+        if (backward)
+          transpose_picture(frame, weights.data(), start, room.data(), to + plane * to_size);
+        else
+          correlate_picture<T, H, W, STEP>(frame, weights.data(), depth, start, out, room.data(), to + plane * to_size);
+      }
+    });
+  }
+
+  // A piece has all images of its channels: nothing is left to be added.
+  void backward(const T* dy, const T* x, const T* weight, T* dx, T* dweight, T* dbias) const {
+    const int64_t pieces = worth(d.channels);
+    for_pieces(pieces, [&](int64_t piece) {
+      const Workspace<A> room = this->room(), weights(taps), sums((taps + 2) * V), totals(taps + 1);
+      std::optional<Frame<T>> of_x, of_y;
+      if (dx) of_y.emplace(gradients());
+      if (dweight || dbias) of_x.emplace(inputs());
+      for (int64_t channel = piece * d.channels / pieces; channel < (piece + 1) * d.channels / pieces; ++channel) {
+        read_weights(weight + channel * taps, true, weights.data());
+        std::memset(sums.data(), 0, static_cast<size_t>((taps + 2) * V) * sizeof(A));
+        for (int64_t image = 0; image < d.images; ++image) {
+          const int64_t plane = image * d.channels + channel;
+          const T* gradient = dy + plane * d.out_size();
+          if (of_x) {
+            of_x->fill(x + plane * d.in_size());
+            dot_picture<T, H, W, STEP>(*of_x, gradient, depth, out, sums.data(), sums.data() + (taps + 1) * V);
+          }
+          if (of_y) {
+            of_y->fill(gradient);
+            transpose_picture(*of_y, weights.data(), 0, room.data(), dx + plane * d.in_size());
+          }
+        }
+        if (!of_x) continue;
+        for (int64_t k = 0; k <= taps; ++k) totals[k] = sum(load(sums.data() + k * V));
+        for (int64_t k = 0; dweight && k < taps; ++k) store_one(dweight + channel * taps + k, totals[k]);
+        if (dbias) store_one(dbias + channel, totals[taps]);
+      }
+    });
+  }
+
+ private:
+  // Pieces of at most `most` that are worth a thread's while.
+  int64_t worth(int64_t most) const {
+    const int64_t enough = 1 << 15, work = d.images * d.channels * d.out_size() * taps;
+    return work < 2 * enough ? 1 : work / enough < most ? work / enough : most;
+  }
+};
+
+// Calls body with the SmallKernel of these windows; in_rows() says which there are.
+template <class T, class Body>
+void with_small_kernel(const Windows& d, const Body& body) {
+  if (d.axis[1].kernel == 4)
+    body(SmallKernel<T, 4, 4, 2>(d));
+  else if (d.axis[1].stride == 2)
+    body(SmallKernel<T, 3, 3, 2>(d));
+  else
+    body(SmallKernel<T, 3, 3, 1>(d));
+}
+
+template <class T>
+void correlate_in_rows(const Windows& d, bool backward, const T* from, const T* weight, const T* bias, T* to) {
+  with_small_kernel<T>(d, [&](const auto& kernel) { kernel.correlate(backward, from, weight, bias, to); });
+}
+
+template <class T>
+void backward_in_rows(const Windows& d, const T* dy, const T* x, const T* weight, T* dx, T* dweight, T* dbias) {
+  with_small_kernel<T>(d, [&](const auto& kernel) { kernel.backward(dy, x, weight, dx, dweight, dbias); });
+}
