@@ -60,10 +60,9 @@ struct Reduced {
 };
 
 // What the cells of some registers of channels were reduced to.
-template <class T>
+template <class A>
 class Cells {
  public:
-  using A = arithmetic<T>;
   Cells(int64_t cells, int64_t vectors) : vectors_(vectors), value_(cells * vectors), winner_(cells * vectors) {}
   template <bool LARGEST>
   void set(int64_t cell, int64_t vector, const Reduced<A, LARGEST>& found) {
@@ -90,11 +89,11 @@ STRIATE_INLINE void reduce(const S* from, int64_t row, int64_t column, int64_t r
         found[i].add(load_some(from + r * row + c * column + i * lanes<S>, count), place + r * width + c);
 }
 
-// Channels side by side: `x` is the first of `count` channels.
+// Channels side by side: `x` is the first of `count` channels, `column` apart from those of the next column.
 template <class T, bool LARGEST>
-void cells_of_last(const Pyramid& p, const T* x, int64_t count, Cells<T>& cells) {
+void cells_of_last(const Pyramid& p, const T* x, int64_t count, int64_t column, Cells<arithmetic<T>>& cells) {
   constexpr int V = lanes<T>;
-  const int64_t column = p.channels, row = p.width * column, parts = p.columns.parts();
+  const int64_t row = p.width * column, parts = p.columns.parts();
   for (int64_t r = 0; r < p.rows.parts(); ++r)
     for (int64_t c = 0; c < parts; ++c) {
       const Range high = p.rows.of(r), wide = p.columns.of(c);
@@ -140,7 +139,7 @@ void reduce_columns(const T* x, int64_t rows, int64_t width, vec<arithmetic<T>>*
 
 // Columns side by side: `x` is the first of `count` planes, one for each lane.
 template <class T, bool LARGEST>
-void cells_of_planes(const Pyramid& p, const T* x, int count, Cells<T>& cells) {
+void cells_of_planes(const Pyramid& p, const T* x, int count, Cells<arithmetic<T>>& cells) {
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
   constexpr int64_t MANY_ROWS = 4;  // rows of a part from which they are reduced before they are transposed

@@ -99,11 +99,11 @@ void pyramid_avg_backward(const Pyramid& p, const Cover& cover, const T* dy, T* 
       unpack_row<T>(tile.data(), high.begin * p.width, line, Planes<T>{picture, 1, p.size(), static_cast<int>(count)});
       for (int64_t k = 0; k < count; ++k) {
         T* first = picture + k * p.size() + high.begin * p.width;
-        for (int64_t i = 0; i < p.width; i += V) {
-          const int some = static_cast<int>(p.width - i < V ? p.width - i : V);
-          const vec<A> value = load_some(first + i, some);
-          for (int64_t row = 1; row < high.size(); ++row) store_some(first + row * p.width + i, value, some);
-        }
+        for (int64_t row = 1; row < high.size(); ++row)
+          for (int64_t i = 0; i < p.width; i += V) {
+            const int some = static_cast<int>(p.width - i < V ? p.width - i : V);
+            store_some(first + row * p.width + i, load_some(first + i, some), some);
+          }
       }
     }
   });
