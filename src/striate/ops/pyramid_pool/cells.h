@@ -34,28 +34,35 @@ STRIATE_INLINE void take_first(V other, I place, V& best, I& winner) {
 }
 #endif
 
-// The largest number so far and its place, or a sum.
-template <class A, bool LARGEST>
+// The largest number so far, perhaps with its place, or a sum.
+template <class A, Kind KIND>
 struct Reduced {
   vec<A> value;
   places<A> winner;
 
-  STRIATE_INLINE Reduced() : value(broadcast<vec<A>>(LARGEST ? -__builtin_inf() : 0)), winner{} {}
+  STRIATE_INLINE Reduced() : value(broadcast<vec<A>>(KIND != Kind::average ? -__builtin_inf() : 0)), winner{} {}
 
   // Takes a number that comes after all others in its picture.
   STRIATE_INLINE void add(vec<A> other, int64_t place) {
-    if constexpr (LARGEST)
+    if constexpr (KIND == Kind::winners)
       take_larger(other, static_cast<int>(place), value, winner);
     else
-      value += other;
+      take(other);
   }
   // Takes what other numbers were reduced to: the first of equal ones wins, and the last that is no number.
   STRIATE_INLINE void add_part(vec<A> other, places<A> place) {
-    if constexpr (LARGEST) {
+    if constexpr (KIND == Kind::winners)
       take_first(other, place, value, winner);
-    } else {
+    else
+      take(other);
+  }
+
+ private:
+  STRIATE_INLINE void take(vec<A> other) {
+    if constexpr (KIND == Kind::largest)
+      value = max_nan(value, other);
+    else
       value += other;
-    }
   }
 };
 
@@ -64,10 +71,10 @@ template <class A>
 class Cells {
  public:
   Cells(int64_t cells, int64_t vectors) : vectors_(vectors), value_(cells * vectors), winner_(cells * vectors) {}
-  template <bool LARGEST>
-  void set(int64_t cell, int64_t vector, const Reduced<A, LARGEST>& found) {
+  template <Kind KIND>
+  void set(int64_t cell, int64_t vector, const Reduced<A, KIND>& found) {
     value_[cell * vectors_ + vector] = found.value;
-    if constexpr (LARGEST) winner_[cell * vectors_ + vector] = found.winner;
+    if constexpr (KIND == Kind::winners) winner_[cell * vectors_ + vector] = found.winner;
   }
   vec<A> value(int64_t cell, int64_t vector) const { return value_[cell * vectors_ + vector]; }
   places<A> winner(int64_t cell, int64_t vector) const { return winner_[cell * vectors_ + vector]; }
@@ -80,9 +87,9 @@ class Cells {
 
 // A cell of N registers of channels that lie side by side; `from` is its first number, `row` and `column` the
 // numbers between neighbours, `place` that of its first number in a picture of `width`.
-template <class S, bool LARGEST, int N>
+template <class S, Kind KIND, int N>
 STRIATE_INLINE void reduce(const S* from, int64_t row, int64_t column, int64_t rows, int64_t columns, int64_t place,
-                           int64_t width, int count, Reduced<arithmetic<S>, LARGEST> (&found)[N]) {
+                           int64_t width, int count, Reduced<arithmetic<S>, KIND> (&found)[N]) {
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < columns; ++c)
       UNROLLED(i, N)
@@ -90,7 +97,7 @@ STRIATE_INLINE void reduce(const S* from, int64_t row, int64_t column, int64_t r
 }
 
 // Channels side by side: `x` is the first of `count` channels, `column` apart from those of the next column.
-template <class T, bool LARGEST>
+template <class T, Kind KIND>
 void cells_of_last(const Pyramid& p, const T* x, int64_t count, int64_t column, Cells<arithmetic<T>>& cells) {
   constexpr int V = lanes<T>;
   const int64_t row = p.width * column, parts = p.columns.parts();
@@ -99,7 +106,7 @@ void cells_of_last(const Pyramid& p, const T* x, int64_t count, int64_t column, 
       const Range high = p.rows.of(r), wide = p.columns.of(c);
       const int64_t place = high.begin * p.width + wide.begin;
       for_channels<T, BESIDE>(count, [&](auto group, int64_t channel, int some) {
-        Reduced<arithmetic<T>, LARGEST> found[decltype(group)::value];
+        Reduced<arithmetic<T>, KIND> found[decltype(group)::value];
         reduce(x + place * column + channel, row, column, high.size(), wide.size(), place, p.width, some, found);
         UNROLLED(i, decltype(group)::value) cells.set(r * parts + c, channel / V + i, found[i]);
       });
@@ -107,12 +114,12 @@ void cells_of_last(const Pyramid& p, const T* x, int64_t count, int64_t column, 
 }
 
 // Reduces rows of a plane that lie one behind the other, column by column.
-template <class T, bool LARGEST>
+template <class T, Kind KIND>
 void reduce_columns(const T* x, int64_t rows, int64_t width, vec<arithmetic<T>>* values, places<arithmetic<T>>* winners) {
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
   const auto some = [&](auto is_whole, int64_t first) {
-    Reduced<A, LARGEST> found[BESIDE];
+    Reduced<A, KIND> found[BESIDE];
     int count[BESIDE];
     UNROLLED(i, BESIDE) {
       const int64_t left = width - first - i * V;
@@ -129,7 +136,7 @@ void reduce_columns(const T* x, int64_t rows, int64_t width, vec<arithmetic<T>>*
     UNROLLED(i, BESIDE) {
       if (!count[i]) continue;
       values[first / V + i] = found[i].value;
-      if constexpr (LARGEST) winners[first / V + i] = found[i].winner;
+      if constexpr (KIND == Kind::winners) winners[first / V + i] = found[i].winner;
     }
   };
   int64_t first = 0;
@@ -138,7 +145,7 @@ void reduce_columns(const T* x, int64_t rows, int64_t width, vec<arithmetic<T>>*
 }
 
 // Columns side by side: `x` is the first of `count` planes, one for each lane.
-template <class T, bool LARGEST>
+template <class T, Kind KIND>
 void cells_of_planes(const Pyramid& p, const T* x, int count, Cells<arithmetic<T>>& cells) {
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
@@ -148,16 +155,16 @@ void cells_of_planes(const Pyramid& p, const T* x, int count, Cells<arithmetic<T
   const int64_t longest = p.rows.longest();
   const Workspace<A> tile((longest < MANY_ROWS ? longest : MANY_ROWS - 1) * p.width * V);
   const Workspace<vec<A>> values(V * pitch);
-  const Workspace<places<A>> winners(LARGEST ? V * pitch : 1);
+  const Workspace<places<A>> winners(KIND == Kind::winners ? V * pitch : 1);
   for (int64_t i = 0; i < V * pitch; ++i) values[i] = vec<A>{};  // lanes without a channel are read too
-  for (int64_t i = 0; LARGEST && i < V * pitch; ++i) winners[i] = places<A>{};
+  for (int64_t i = 0; KIND == Kind::winners && i < V * pitch; ++i) winners[i] = places<A>{};
   for (int64_t r = 0; r < p.rows.parts(); ++r) {
     const Range high = p.rows.of(r);
     if (high.size() < MANY_ROWS) {
       pack_row<T>(planes, high.begin * p.width, high.size() * p.width, tile.data());
       for (int64_t c = 0; c < parts; ++c) {
         const Range wide = p.columns.of(c);
-        Reduced<A, LARGEST> found[1];
+        Reduced<A, KIND> found[1];
         reduce(tile.data() + wide.begin * V, p.width * V, V, high.size(), wide.size(), high.begin * p.width + wide.begin,
                p.width, V, found);
         cells.set(r * parts + c, 0, found[0]);
@@ -165,24 +172,24 @@ void cells_of_planes(const Pyramid& p, const T* x, int count, Cells<arithmetic<T
       continue;
     }
     for (int c = 0; c < count; ++c)
-      reduce_columns<T, LARGEST>(x + c * p.size() + high.begin * p.width, high.size(), p.width, values.data() + c * pitch,
-                                 winners.data() + (LARGEST ? c * pitch : 0));
+      reduce_columns<T, KIND>(x + c * p.size() + high.begin * p.width, high.size(), p.width, values.data() + c * pitch,
+                                 winners.data() + (KIND == Kind::winners ? c * pitch : 0));
     vec<A> square[V], rows[V];
     int64_t packed = 0;  // columns
     for (int64_t c = 0; c < parts; ++c) {
-      Reduced<A, LARGEST> found;
+      Reduced<A, KIND> found;
       for (int64_t i = p.columns.of(c).begin; i < p.columns.of(c).end; ++i) {
         if (i == packed) {
           UNROLLED(k, V) square[k] = values[k * pitch + i / V];
           transpose(square);
-          if constexpr (LARGEST) {
+          if constexpr (KIND == Kind::winners) {
             UNROLLED(k, V) rows[k] = reinterpret_cast<vec<A>>(winners[k * pitch + i / V]);
             transpose(rows);
           }
           packed += V;
         }
         places<A> place{};
-        if constexpr (LARGEST) place = (reinterpret_cast<places<A>>(rows[i % V]) + static_cast<int>(high.begin)) * static_cast<int>(p.width) + static_cast<int>(i);
+        if constexpr (KIND == Kind::winners) place = (reinterpret_cast<places<A>>(rows[i % V]) + static_cast<int>(high.begin)) * static_cast<int>(p.width) + static_cast<int>(i);
         found.add_part(square[i % V], place);
       }
       cells.set(r * parts + c, 0, found);

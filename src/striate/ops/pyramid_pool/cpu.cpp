@@ -32,6 +32,8 @@ struct Partition {
   }
 };
 
+enum class Kind { average, largest, winners };  // of what is made of a bin: winners are the largest and their places
+
 struct Bin {
   Range rows, columns;  // parts
   int64_t samples;
@@ -119,28 +121,28 @@ Pyramid checked(const Tensor& gradient, const Tensor& input, const Ints& rows, c
   return p;
 }
 
-template <bool LARGEST>
+template <Kind KIND>
 Tensor pooled(const Tensor& input, const Pyramid& p, int32_t* winners) {
   Tensor output = make(input, {p.images, p.channels * p.count()});
   by_type(input, [&](auto zero) {
     using T = decltype(zero);
-    STRIATE_NATIVE(pyramid_forward<T, LARGEST>)(p, data<T>(input), mutable_data<T>(output), winners);
+    STRIATE_NATIVE(pyramid_forward<T, KIND>)(p, data<T>(input), mutable_data<T>(output), winners);
   });
   return output;
 }
 
 Tensor pyramid_avg(const Tensor& input, const Ints& rows, const Ints& columns) {
-  return pooled<false>(input, checked(input, rows, columns), nullptr);
+  return pooled<Kind::average>(input, checked(input, rows, columns), nullptr);
 }
 
 Tensor pyramid_max_values(const Tensor& input, const Ints& rows, const Ints& columns) {
-  return pooled<true>(input, checked(input, rows, columns), nullptr);
+  return pooled<Kind::largest>(input, checked(input, rows, columns), nullptr);
 }
 
 std::tuple<Tensor, Tensor> pyramid_max(const Tensor& input, const Ints& rows, const Ints& columns) {
   const Pyramid p = checked(input, rows, columns);
   Tensor winners = make({p.images, p.count(), p.channels}, ScalarType::Int);
-  Tensor output = pooled<true>(input, p, mutable_data<int32_t>(winners));
+  Tensor output = pooled<Kind::winners>(input, p, mutable_data<int32_t>(winners));
   return {output, winners};
 }
 

@@ -10,7 +10,7 @@
 
 // The bins of N registers of channels from their cells, `count` channels from `channel` on. `values` has room for the
 // bins of a level.
-template <class T, bool LARGEST, int N>
+template <class T, Kind KIND, int N>
 void pool_bins(const Pyramid& p, const Cells<arithmetic<T>>& cells, int64_t image, int64_t channel, int64_t count,
                vec<T>* values, T* y, int32_t* winners) {
   using A = arithmetic<T>;
@@ -19,7 +19,7 @@ void pool_bins(const Pyramid& p, const Cells<arithmetic<T>>& cells, int64_t imag
     for (int64_t b = 0; b < level.bins; ++b) {
       const Bin& bin = p.bins[level.first + b];
       const vec<A> samples = broadcast<vec<A>>(static_cast<double>(bin.samples));
-      Reduced<A, LARGEST> found[N];
+      Reduced<A, KIND> found[N];
       for (int64_t r = bin.rows.begin; r < bin.rows.end; ++r)
         for (int64_t c = bin.columns.begin; c < bin.columns.end; ++c)
           UNROLLED(i, N) {
@@ -27,8 +27,8 @@ void pool_bins(const Pyramid& p, const Cells<arithmetic<T>>& cells, int64_t imag
             found[i].add_part(cells.value(cell, i), cells.winner(cell, i));
           }
       UNROLLED(i, N) {
-        values[i * level.bins + b] = LARGEST ? found[i].value : found[i].value / samples;
-        if (!winners || i * V >= count) continue;
+        values[i * level.bins + b] = KIND != Kind::average ? found[i].value : found[i].value / samples;
+        if (KIND != Kind::winners || i * V >= count) continue;
         int32_t* to = winners + (image * p.count() + level.first + b) * p.channels + channel + i * V;
         if (sizeof(A) == 4 && count - i * V >= V)
           std::memcpy(to, &found[i].winner, sizeof found[i].winner);
@@ -45,8 +45,8 @@ void pool_bins(const Pyramid& p, const Cells<arithmetic<T>>& cells, int64_t imag
   }
 }
 
-// `winners` may be null; they are places in the picture, (image, bin, channel).
-template <class T, bool LARGEST>
+// `winners` are places in the picture, (image, bin, channel).
+template <class T, Kind KIND>
 void pyramid_forward(const Pyramid& p, const T* x, T* y, int32_t* winners) {
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
@@ -61,18 +61,18 @@ void pyramid_forward(const Pyramid& p, const T* x, T* y, int32_t* winners) {
     const Workspace<vec<A>> values(most * vectors);
     const T* picture = x + image * p.channels * p.size();
     if (p.input_last) {
-      cells_of_last<T, LARGEST>(p, picture + channel, count, p.channels, cells);
+      cells_of_last<T, KIND>(p, picture + channel, count, p.channels, cells);
     } else if (is_small) {
       const int64_t pitch = piece_size(count, V) * V;
       const Workspace<A> turned(p.size() * pitch);
       turn(picture + channel * p.size(), count, p.size(), turned.data(), pitch);
-      cells_of_last<A, LARGEST>(p, turned.data(), pitch, pitch, cells);
+      cells_of_last<A, KIND>(p, turned.data(), pitch, pitch, cells);
     } else {
-      cells_of_planes<T, LARGEST>(p, picture + channel * p.size(), static_cast<int>(count), cells);
+      cells_of_planes<T, KIND>(p, picture + channel * p.size(), static_cast<int>(count), cells);
     }
     if (vectors == 1)
-      pool_bins<T, LARGEST, 1>(p, cells, image, channel, count, values.data(), y, winners);
+      pool_bins<T, KIND, 1>(p, cells, image, channel, count, values.data(), y, winners);
     else
-      pool_bins<T, LARGEST, BESIDE>(p, cells, image, channel, count, values.data(), y, winners);
+      pool_bins<T, KIND, BESIDE>(p, cells, image, channel, count, values.data(), y, winners);
   });
 }
