@@ -40,7 +40,10 @@ struct Reduced {
   vec<A> value;
   places<A> winner;
 
-  STRIATE_INLINE Reduced() : value(broadcast<vec<A>>(KIND != Kind::average ? -__builtin_inf() : 0)), winner{} {}
+  // `first` is the place of the first number, which wins where all are −∞; parts bring their own.
+  STRIATE_INLINE explicit Reduced(int64_t first = INT32_MAX)
+      : value(broadcast<vec<A>>(KIND != Kind::average ? -__builtin_inf() : 0)),
+        winner(places<A>{} + static_cast<int>(first)) {}
 
   // Takes a number that comes after all others in its picture.
   STRIATE_INLINE void add(vec<A> other, int64_t place) {
@@ -90,6 +93,7 @@ class Cells {
 template <class S, Kind KIND, int N>
 STRIATE_INLINE void reduce(const S* from, int64_t row, int64_t column, int64_t rows, int64_t columns, int64_t place,
                            int64_t width, int count, Reduced<arithmetic<S>, KIND> (&found)[N]) {
+  UNROLLED(i, N) found[i] = Reduced<arithmetic<S>, KIND>(place);
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < columns; ++c)
       UNROLLED(i, N)
@@ -122,6 +126,7 @@ void reduce_columns(const T* x, int64_t rows, int64_t width, vec<arithmetic<T>>*
     Reduced<A, KIND> found[BESIDE];
     int count[BESIDE];
     UNROLLED(i, BESIDE) {
+      found[i] = Reduced<A, KIND>(0);
       const int64_t left = width - first - i * V;
       count[i] = static_cast<int>(left < 0 ? 0 : left < V ? left : V);
     }
