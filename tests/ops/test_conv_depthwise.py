@@ -37,8 +37,11 @@ def small_kernel_case(pick, rank):
     size = pick.choice([3, 3, 4])
     stride = 1 if rank == 3 else pick.choice([1, 2, 2])
     kernel = [size] * rank
-    ends = [(pick.randint(0, size - 1), pick.randint(0, size + 1)) for _ in range(rank)]
-    sizes = [pick.randint(4, 14 if rank < 3 else 6) for _ in range(rank - 1)] + [pick.randint(8, 75)]
+    if pick.random() < 0.3:
+        kernel[-2:] = pick.choice([[7, 1], [1, 7]])[-rank:]
+        stride = 1
+    ends = [(pick.randint(0, k - 1), pick.randint(0, k + 1)) for k in kernel]
+    sizes = [pick.randint(7, 14 if rank < 3 else 8) for _ in range(rank - 1)] + [pick.randint(8, 75)]
     channels = pick.choice([2, 3, 17])
     return (2, channels, *sizes), (channels, 1, *kernel), [stride] * rank, [1] * rank, ends
 

@@ -271,7 +271,7 @@ void depthwise_last(const Windows& d, bool backward, const T* from, const T* wei
   const WeightsByLine<T> weights(d, lines, weight);
   const auto target = [&](int axis) { return backward ? d.axis[axis].in : d.axis[axis].out; };
   const int64_t rows = d.images * target(0) * target(1), length = target(2) * d.channels;
-  const int64_t enough = 1 << 15, work = rows * length * d.taps();  // a piece is worth a thread's while
+  const int64_t enough = 1 << 18, work = rows * length * d.taps();  // a piece is worth a thread's while
   const int64_t pieces = work < 2 * enough ? 1 : work / enough < rows ? work / enough : rows;
   for_pieces(pieces, [&](int64_t piece) {
     Sources<T> sources(d, backward);

@@ -314,7 +314,7 @@ struct SmallKernel {
  private:
   // Pieces of at most `most` that are worth a thread's while.
   int64_t worth(int64_t most) const {
-    const int64_t enough = 1 << 15, work = d.images * d.channels * d.out_size() * taps;
+    const int64_t enough = 1 << 18, work = d.images * d.channels * d.out_size() * taps;
     return work < 2 * enough ? 1 : work / enough < most ? work / enough : most;
   }
 };
@@ -322,7 +322,11 @@ struct SmallKernel {
 // Calls body with the SmallKernel of these windows; in_rows() says which there are.
 template <class T, class Body>
 void with_small_kernel(const Windows& d, const Body& body) {
-  if (d.axis[1].kernel == 4)
+  if (d.axis[1].kernel == 7)
+    body(SmallKernel<T, 7, 1, 1>(d));
+  else if (d.axis[2].kernel == 7)
+    body(SmallKernel<T, 1, 7, 1>(d));
+  else if (d.axis[1].kernel == 4)
     body(SmallKernel<T, 4, 4, 2>(d));
   else if (d.axis[1].stride == 2)
     body(SmallKernel<T, 3, 3, 2>(d));

@@ -13,7 +13,7 @@ struct Pixels {
   STRIATE_INLINE vec<T> at(int64_t column, int n = 0) const {
     return load_some(row + column * channels + n * lanes<T>, count);
   }
-  STRIATE_INLINE bool inside(int64_t column) const { return column >= 0 && column < columns; }
+  STRIATE_INLINE bool inside(int64_t column) const { return static_cast<uint64_t>(column) < static_cast<uint64_t>(columns); }
 };
 
 // Moves on by an addition: compilers would rather keep an address for each of the columns.
