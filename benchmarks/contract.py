@@ -78,4 +78,5 @@ def _state() -> str:
 
 if __name__ == "__main__":
     told = failures(sorted(operator_names()))
-    sys.exit("\n".join(f"{name}: {why}" for name, why in told.items()))
+    if told:
+        sys.exit("\n".join(f"{name}: {why}" for name, why in told.items()))

@@ -4,7 +4,7 @@
     python benchmarks/models.py --model ConvNeXt-T
     python benchmarks/models.py --compile           torch.compile too (minutes more)
 
-The same model with the same random weights, in one process, everybody in turn: as it is, with channels
+The same model with the same random weights, in one process that keeps its memory, everybody in turn: as it is, with channels
 last (``model.to(memory_format=torch.channels_last)``) and after ``accelerate``. A training step is
 forward, cross-entropy, backward and a step of SGD with momentum; an inference step is a forward pass in
 ``eval`` mode without gradients. The accelerated model's logits and gradients have to be those of the
@@ -30,7 +30,7 @@ from torch.nn import functional as F
 import striate
 from memory import ENVIRONMENT, peak
 from peers.model_zoo import MODELS
-from racing import Step, compare, race
+from racing import Step, compare, keep_memory, race
 from stamp import installed, write_result
 
 BOUND = 2e-3  # of logits and gradients, relative to the largest
@@ -55,6 +55,7 @@ def main() -> None:
         steps = contend(options.model[0], contender)[what]
         print(json.dumps(peak(steps)))
         return
+    keep_memory()
     wrong = []
     for name in options.model:
         if apart := differs(name):

@@ -11,7 +11,7 @@ tensors and with channels last (where PyTorch lacks the operator: the compositio
 Striate uses without kernels), torch.compile in the layout that is faster without it, JAX, and, forward
 only, ONNX Runtime and OpenVINO with the weights as constants of their graphs. *Limit* is the time that
 the arithmetic or the memory traffic needs at the rates that this run measured: a large matrix product
-and a copy. Memory is what a call takes beyond its arguments, from a process of its own.
+and a copy. The allocator keeps what is freed, so that nobody pays for new pages by chance. Memory is what a call takes beyond its arguments, from a process of its own.
 
 An operator whose contract tests fail is not reported, nor is a case whose values or gradients differ from
 float64. A peer that is missing, fails or differs is named.
@@ -30,7 +30,7 @@ from cases import Case, chosen, distance
 from contract import failures
 from memory import measure as measure_memory
 from peers.field import NAMES, PEERS, gather, set_threads
-from racing import compare, measure_rates, race
+from racing import compare, keep_memory, measure_rates, race
 from stamp import installed, write_result
 from striate.ops._serving import kernels_used
 
@@ -59,6 +59,7 @@ def main() -> None:
         print("contract tests, unless they are remembered …", flush=True)
         wrong = failures(sorted({spec.name for spec, _ in cases}))
     peaks = measure_memory(options.dtype, options.threads, options.op)
+    kept = keep_memory()
     rates = measure_rates(dtype)
     print(f"{rates['flops'] / 1e9:.0f} GF/s, {rates['bytes'] / 1e9:.1f} GB/s, {options.threads} threads")
     versions = {name: installed(package) for name, package in PACKAGES.items() if name in options.peers}
@@ -72,7 +73,12 @@ def main() -> None:
             wrong[f"{spec.name}: {call}"] = str(error)
             continue
         for row in rows:
-            row |= {"rates": rates, "peers": versions, "peak": peaks[f"{spec.name} {call}"]}
+            row |= {
+                "rates": rates,
+                "memory_kept": kept,
+                "peers": versions,
+                "peak": peaks[f"{spec.name} {call}"],
+            }
             print(told(row), flush=True)
             if not (options.no_record or options.no_contract):
                 write_result("operators", row)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 import time
 from collections.abc import Callable
 from statistics import median
@@ -13,6 +15,7 @@ Step = Callable[[], Any]
 SHORTEST_TURN = 0.003  # seconds; shorter steps are repeated in a turn
 LONGEST_WARM_UP = 0.05
 FAR_BEHIND = 2.5  # times the fastest
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt
 
 
 def race(steps: dict[str, Step], rounds: int, ours: str = "striate") -> dict[str, list[float]]:
@@ -37,6 +40,18 @@ def race(steps: dict[str, Step], rounds: int, ours: str = "striate") -> dict[str
             fastest = min(times[name][0] for name in names)
             names = [n for n in names if n.startswith(ours) or times[n][0] <= FAR_BEHIND * fastest]
     return times
+
+
+def keep_memory() -> bool:
+    """Tell the allocator to keep what is freed; whether it could be told.
+
+    Otherwise large tensors go back to the system now and then, and a step pays for new pages, a multiple of its
+    own time, or does not, depending on what others freed before it.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return bool(mallopt(M_TRIM_THRESHOLD, -1) and mallopt(M_MMAP_MAX, 0))
 
 
 def turn(step: Step, expected: float) -> float:

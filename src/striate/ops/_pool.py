@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,8 +49,7 @@ def is_plain(value: Any) -> bool:
     return not (isinstance(value, str) or (isinstance(value, Integral) and int(value) > LARGEST))
 
 
-@dataclass(frozen=True)
-class Windows:
+class Windows(NamedTuple):
     """Where the windows of a pooling lie, each attribute for every spatial dimension."""
 
     kernel: tuple[int, ...]
@@ -91,7 +90,7 @@ def pool_windows(
         _check_half(operator, kernel, per_dimension(operator, "padding", padding, rank, least=0))  # type: ignore[arg-type]
     strides, pairs, dilations, output = windows(operator, sizes, kernel, stride, padding, dilation, ceil_mode)
     check_addressable(operator, (*input.shape[:-rank], *output), input.dtype)
-    dilations = tuple(d if k > 1 else 1 for k, d in zip(kernel, dilations, strict=True))
+    dilations = tuple([d if k > 1 else 1 for k, d in zip(kernel, dilations, strict=True)])
     return Windows(kernel, strides, pairs, dilations, output)
 
 

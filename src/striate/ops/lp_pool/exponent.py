@@ -16,6 +16,8 @@ AS_INFINITE = 2.0**64
 
 def checked_exponent(operator: str, norm_type: float | Tensor, input: Tensor) -> float | Tensor:
     """``norm_type`` as a float above 0, or as a tensor without dimensions, of the dtype to compute in."""
+    if type(norm_type) is float and 0 < norm_type <= AS_INFINITE:  # the common form first
+        return norm_type
     if isinstance(norm_type, Tensor):
         check_floating(operator, input=input, norm_type=norm_type)
         if norm_type.numel() != 1 or norm_type.dim() > 1:

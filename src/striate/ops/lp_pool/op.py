@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.geometry.arguments import Pads, Whole
-from striate.ops._checks import REFUSALS, check_floating, per_dimension
+from striate.ops._checks import REFUSALS, check_floating
 from striate.ops._pool import check_input, pool_windows
 from striate.ops.avg_pool.op import avg_pool1d, avg_pool2d, avg_pool3d
 from striate.ops.lp_pool.composed import norms_of_windows
@@ -208,7 +208,8 @@ def _lp_pool(
             powers = x.abs() if p == 1 else x.square()
             y = AVERAGES[rank](powers, kernel_size, stride, padding, ceil_mode, not mean, dilation=dilation)
             if not mean:
-                y = y * float(prod(per_dimension(operator, "kernel_size", kernel_size, rank)))
+                kernel = kernel_size if isinstance(kernel_size, tuple | list) else (kernel_size,)
+                y = y * float(prod(kernel) ** (rank // len(kernel)))  # one number says it for all dimensions
             return (y if p == 1 else root(y, p)).to(input.dtype)
         windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
         return norms_of_windows(x, p, windows, mean).to(input.dtype)

@@ -10,6 +10,8 @@ from striate.errors import ArgumentError, ArgumentTypeError
 
 def checked_alpha(operator: str, alpha: Any) -> float:
     """A share that comes as a number, from 0 to 1."""
+    if type(alpha) is float and 0 <= alpha <= 1:  # the common form first
+        return alpha
     if not isinstance(alpha, Real) or isinstance(alpha, bool):
         raise ArgumentTypeError(
             f"{operator}: alpha came as {alpha!r}; wanted a number from 0 to 1, or a tensor"

@@ -10,7 +10,7 @@ from torch import Tensor
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
 from striate.geometry.window import extent
-from striate.ops._checks import check_floating
+from striate.ops._checks import ONES, REFUSALS, check_floating, check_rank
 from striate.ops._pool import Windows, crop, is_plain, pool_windows
 from striate.ops.avg_pool.op import avg_pool1d, avg_pool2d, avg_pool3d
 from striate.ops.conv.op import conv1d, conv2d, conv3d
@@ -191,24 +191,28 @@ def _mixed_pool(
     gate: Tensor | None,
     count_include_pad: bool,
 ) -> Tensor:
-    weights = {"alpha": alpha} if isinstance(alpha, Tensor) else {} if gate is None else {"gate": gate}
-    check_floating(operator, input=input, **weights)
-    windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
-    share: float | Tensor
-    if gate is not None:
-        if alpha is not None:
-            raise ArgumentError(
-                f"{operator}: alpha and gate came together; the gate decides α: leave one out"
-            )
-        _check_gate(operator, input, gate, windows)
-        share = 0.5  # of the gate
-    elif isinstance(alpha, Tensor):
-        share = _of_channels(operator, alpha, input, rank)
-    else:
+    weights = alpha if isinstance(alpha, Tensor) else gate
+    share: float | Tensor = 0.5  # of the gate too
+    if weights is None:
+        check_floating(operator, input=input)
         share = 0.5 if alpha is None else checked_alpha(operator, alpha)
+    else:
+        check_floating(operator, input=input, **{"gate" if weights is gate else "alpha": weights})
+        check_rank(operator, input, rank)
+    if gate is not None and alpha is not None:
+        raise ArgumentError(f"{operator}: alpha and gate came together; the gate decides α: leave one out")
+    if isinstance(alpha, Tensor):
+        share = _of_channels(operator, alpha, input, rank)
 
     is_mixed = gate is not None or isinstance(share, Tensor) or share not in (0, 1)
-    is_ours = is_mixed and not mixed_pool_obstacle(input, next(iter(weights.values()), None), rank)
+    is_ours = is_mixed and not mixed_pool_obstacle(input, weights, rank)
+    # Every window has a tap in the picture.
+    is_covered = is_plain(padding) and isinstance(dilation, int | tuple) and dilation in ONES
+    if is_ours or gate is not None or not is_covered:
+        windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+        is_covered = is_plain(padding) and set(windows.dilation) == {1}
+    if gate is not None:
+        _check_gate(operator, input, gate, windows)
     if is_ours and fits_kernel(windows, input):
         return mixed_pool(input, windows, share, gate, bool(count_include_pad))
     if gate is not None:
@@ -220,15 +224,16 @@ def _mixed_pool(
             input, kernel_size, stride, padding, ceil_mode, count_include_pad, dilation=dilation
         )
 
-    def largest() -> Tensor:
-        return LARGEST[rank](input, kernel_size, stride, padding, dilation, ceil_mode)
-
-    is_covered = is_plain(padding) and set(windows.dilation) == {1}  # every window has a tap in the picture
-    if isinstance(share, float) and share == 0:
-        return average()
-    if isinstance(share, float) and share == 1 and is_covered:
-        return largest()
-    peak, mean = largest(), average()
+    try:
+        if isinstance(share, float) and share == 0:
+            return average()
+        peak = LARGEST[rank](input, kernel_size, stride, padding, dilation, ceil_mode)
+        if isinstance(share, float) and share == 1 and is_covered:
+            return peak
+        mean = average()
+    except REFUSALS:  # max and average pooling's own words, which have another name
+        pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+        raise
     if not is_covered:
         peak = torch.where(is_empty(windows, input), 0.0, peak)
     if isinstance(share, Tensor):

@@ -11,20 +11,21 @@ from striate.errors import ArgumentError, ArgumentTypeError
 from striate.ops._checks import per_dimension
 
 Kind = Literal["max", "avg", "lp"]
+KINDS = get_args(Kind)
 
 
 def checked_levels(
     operator: str, levels: Sequence[int], kind: Any, norm_type: float | Tensor | None
 ) -> tuple[int, ...]:
     """The levels; or the error that says what is wrong with one of the arguments."""
-    if isinstance(levels, str) or not isinstance(levels, Sequence):
+    if not isinstance(levels, tuple) and (isinstance(levels, str) or not isinstance(levels, Sequence)):
         raise ArgumentTypeError(
             f"{operator}: levels came as {levels!r}; wanted bins for each level: (1, 2, 4)"
         )
     if not levels:
         raise ArgumentError(f"{operator}: levels came empty; wanted one at least, such as (1, 2, 4)")
     bins = per_dimension(operator, "levels", levels if len(levels) > 1 else levels[0], len(levels))
-    if kind not in get_args(Kind):
+    if kind not in KINDS:
         raise ArgumentError(f'{operator}: kind came as {kind!r}; wanted "max", "avg" or "lp"')
     if kind == "lp" and norm_type is None:
         raise ArgumentError(f'{operator}: norm_type is missing; kind="lp" wants its p, such as norm_type=2')

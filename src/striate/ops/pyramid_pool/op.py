@@ -119,8 +119,9 @@ def _pyramid_pool(
     check_floating(operator, input=input)
     check_input(operator, input, rank)
     bins = checked_levels(operator, levels, kind, norm_type)
-    features = input.shape[-rank - 1] * _total(bins, rank)
-    check_addressable(operator, (*input.shape[: -rank - 1], features), input.dtype)
+    total = sum([b**rank for b in bins])
+    shape = input.shape
+    check_addressable(operator, (*shape[: -rank - 1], shape[-rank - 1] * total), input.dtype)
 
     x, pool = input, LARGEST[rank] if kind == "max" else AVERAGES[rank]
     if norm_type is not None:
@@ -135,7 +136,7 @@ def _pyramid_pool(
                 return _norms(x, p, rank, b)
 
     is_largest = pool is LARGEST[rank]
-    if (is_largest or pool is AVERAGES[rank]) and not pyramid_obstacle(x, rank, _total(bins, rank)):
+    if (is_largest or pool is AVERAGES[rank]) and not pyramid_obstacle(x, rank, total):
         return pyramid(x, bins, is_largest)
     # A coarse bin is the union of the fine ones in it; they may only be counted once if none overlap.
     pooled: dict[int, Tensor] = {}
@@ -144,11 +145,8 @@ def _pyramid_pool(
             f for f in reversed(pooled) if f % b == 0 and (is_largest or _divides(f, input.shape[-rank:]))
         )
         pooled[b] = pool(pooled.get(next(finer, 0), x), b)
-    return torch.cat([pooled[b].flatten(-rank - 1) for b in bins], dim=-1).to(input.dtype)
-
-
-def _total(levels: Sequence[int], rank: int) -> int:
-    return sum(b**rank for b in levels)
+    result = torch.cat([pooled[b].flatten(-rank - 1) for b in bins], dim=-1)
+    return result if x is input else result.to(input.dtype)
 
 
 def _divides(bins: int, sizes: Sequence[int]) -> bool:
