@@ -123,3 +123,17 @@ def test_layers_tell_what_is_wrong():
     ):
         with pytest.raises(ArgumentError, match=f"PyramidPool3d: .*{says}"):
             striate.nn.PyramidPool3d(**options)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 9), (2, 16, 13, 12), (1, 16, 40, 33), (1, 2, 8, 8, 9)], ids=str)
+def test_of_equal_numbers_the_first_of_the_picture_has_the_gradient(shape):
+    picture = torch.randint(0, 4, shape, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    rank = len(shape) - 2
+    pooled = getattr(S, f"pyramid_pool{rank}d")(picture, (1, 2, 4))
+    adaptive = getattr(F, f"adaptive_max_pool{rank}d")
+    wanted = torch.cat([adaptive(picture, bins).flatten(1 - len(shape)) for bins in (1, 2, 4)], -1)
+    weights = torch.arange(pooled.numel(), dtype=torch.float64).view_as(pooled)
+    found, exact = (
+        torch.autograd.grad((y * weights).sum(), picture)[0] for y in (pooled, wanted.view_as(pooled))
+    )
+    assert torch.equal(found, exact)

@@ -179,7 +179,8 @@ def windows(
 
 def check_floating(operator: str, **tensors: Tensor | None) -> None:
     """Every tensor is real floating point, of one dtype (unless autocast casts) and on one device."""
-    if _is_alone(tensors) and tensors["input"].is_floating_point():  # type: ignore[union-attr]
+    input = tensors.get("input")
+    if isinstance(input, Tensor) and input.is_floating_point() and _are_alike(input, tensors):
         return  # the common case first: this runs at every call
     for name, tensor in tensors.items():
         if isinstance(tensor, Tensor) and not tensor.is_floating_point():
@@ -191,7 +192,8 @@ def check_floating(operator: str, **tensors: Tensor | None) -> None:
 
 def check_alike(operator: str, **tensors: Tensor | None) -> None:
     """Every tensor is one, of one dtype (unless autocast casts) and on one device."""
-    if _is_alone(tensors):
+    input = tensors.get("input")
+    if isinstance(input, Tensor) and _are_alike(input, tensors):
         return
     first: tuple[str, Tensor] | None = None
     for name, tensor in tensors.items():
@@ -211,8 +213,14 @@ def check_alike(operator: str, **tensors: Tensor | None) -> None:
             )
 
 
-def _is_alone(tensors: dict[str, Tensor | None]) -> bool:
-    return len(tensors) == 1 and isinstance(tensors.get("input"), Tensor)
+def _are_alike(input: Tensor, tensors: dict[str, Tensor | None]) -> bool:
+    dtype, device = input.dtype, input.device
+    for tensor in tensors.values():
+        if tensor is input or tensor is None:
+            continue
+        if not isinstance(tensor, Tensor) or tensor.dtype != dtype or tensor.device != device:
+            return False
+    return True
 
 
 def check_rank(operator: str, input: Tensor, rank: int) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from striate.ops._checks import Pairs
-from striate.ops._layout import memory_format
+from striate.ops._layout import dense, memory_format
 from striate.ops._library import differentiable, obstacle, plain
 from striate.ops.local_conv.composed import local_conv_composed
 
@@ -32,11 +32,9 @@ def local_conv(
     dilation: Sequence[int],
 ) -> Tensor:
     """The operator for a batch whose arguments have been checked, padded by ``(before, after)`` pairs."""
-    if not input.is_contiguous(memory_format=memory_format(input)):
-        input = input.contiguous()
     bias = bias if bias is None else bias.contiguous()
     ends = [end for pair in pairs for end in pair]
-    return _kernel(input, weight.contiguous(), bias, stride, ends, dilation)  # type: ignore[no-any-return]
+    return _kernel(dense(input), weight.contiguous(), bias, stride, ends, dilation)  # type: ignore[no-any-return]
 
 
 def _fake(input: Tensor, weight: Tensor, bias: Any, stride: Any, ends: Any, dilation: Any) -> Tensor:
@@ -55,8 +53,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
     if torch.is_grad_enabled():  # create_graph=True: the gradient must have gradients of its own
         found = _composed_gradients(ctx, gradient, (input, weight, bias), wanted)
     else:
-        if not gradient.is_contiguous(memory_format=memory_format(gradient)):
-            gradient = gradient.contiguous()
+        gradient = dense(gradient)
         arguments = (gradient, input, weight, ctx.stride, ctx.ends, ctx.dilation, wanted[:2])
         found = [None, None] if not any(wanted[:2]) else list(_kernel_backward(*arguments))
         found.append(gradient.sum(0) if wanted[2] else None)

@@ -138,11 +138,15 @@ def _pyramid_pool(
     is_largest = pool is LARGEST[rank]
     if (is_largest or pool is AVERAGES[rank]) and not pyramid_obstacle(x, rank, total):
         return pyramid(x, bins, is_largest)
-    # A coarse bin is the union of the fine ones in it; they may only be counted once if none overlap.
+    # A coarse bin is the union of the fine ones in it. They may only be counted once if none overlap; and of equal
+    # numbers the first of the picture has the gradient, which need not be that of the first fine bin.
+    wants_places = is_largest and torch.is_grad_enabled() and x.requires_grad
     pooled: dict[int, Tensor] = {}
     for b in sorted(set(bins), reverse=True):
         finer = (
-            f for f in reversed(pooled) if f % b == 0 and (is_largest or _divides(f, input.shape[-rank:]))
+            f
+            for f in reversed(pooled)
+            if f % b == 0 and not wants_places and (is_largest or _divides(f, input.shape[-rank:]))
         )
         pooled[b] = pool(pooled.get(next(finer, 0), x), b)
     result = torch.cat([pooled[b].flatten(-rank - 1) for b in bins], dim=-1)
