@@ -58,7 +58,10 @@ def kernels() -> dict[str, Any]:
     link = ["-Wl,-s"] if sys.platform == "linux" else []
     if SANITIZE:
         flags += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all"]
-        flags += ["-g1", "-O1"]  # more would take minutes to compile
+        # What compiles in a third of the time: calls for the checks of addresses, and those of UndefinedBehavior's
+        # checks left out that only say sooner what AddressSanitizer says of the access itself
+        flags += ["-g1", "-O1", "-fno-sanitize=null,object-size,vptr,pointer-overflow"]
+        flags += ["--param", "asan-instrumentation-with-call-threshold=0"]
         link = [f"-fsanitize={SANITIZE}"]
     sources = sorted(str(path.relative_to(ROOT)) for path in (ROOT / OPS).glob("**/*.cpp"))
     library = CppExtension(

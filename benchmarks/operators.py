@@ -11,7 +11,8 @@ tensors and with channels last (where PyTorch lacks the operator: the compositio
 Striate uses without kernels), torch.compile in the layout that is faster without it, JAX, and, forward
 only, ONNX Runtime and OpenVINO with the weights as constants of their graphs. *Limit* is the time that
 the arithmetic or the memory traffic needs at the rates that this run measured: a large matrix product
-and a copy. The allocator keeps what is freed, so that nobody pays for new pages by chance. Memory is what a call takes beyond its arguments, from a process of its own.
+and a copy. The allocator keeps what is freed, so that nobody pays for new pages by chance. Memory is what a
+call takes beyond its arguments, from a process of its own.
 
 An operator whose contract tests fail is not reported, nor is a case whose values or gradients differ from
 float64. A peer that is missing, fails or differs is named.
