@@ -52,6 +52,11 @@ def suggests_channels_last(picture: Tensor) -> bool:
     return True
 
 
+def in_order(tensor: Tensor) -> Tensor:
+    """``tensor`` as it lies if it is contiguous or has its channels last, else a contiguous copy."""
+    return tensor if tensor.is_contiguous(memory_format=memory_format(tensor)) else tensor.contiguous()
+
+
 def dense(tensor: Tensor, like: Tensor | None = None) -> Tensor:
     """``tensor`` without gaps: as it is, or copied in the order that PyTorch would go on with.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,6 +183,15 @@ def autocast(*tensors: Tensor | None) -> tuple[Any, ...]:
         return tensor.to(dtype)
 
     return tuple(map(cast, tensors))
+
+
+def gradients_of(
+    output: Tensor, tensors: Sequence[Tensor | None], wanted: Sequence[bool], gradient: Tensor
+) -> list[Tensor | None]:
+    """The gradients of an output, which have gradients of their own, for each tensor that is wanted."""
+    sought = [tensor for tensor, one in zip(tensors, wanted, strict=True) if one and tensor is not None]
+    found = iter(torch.autograd.grad(output, sought, gradient, create_graph=True))
+    return [next(found) if one else None for one in wanted]
 
 
 Save = Callable[[Any, tuple[Any, ...], Any], None]

@@ -7,48 +7,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from striate.ops._layout import memory_format
+from striate.ops._layout import in_order, memory_format
 from striate.ops._library import differentiable, obstacle, plain
 from striate.ops._pool import Windows
-
-SMALLEST = 4096  # numbers
+from striate.ops._pool_kernel import batch_obstacle, empty_result, lists_of
 
 
 def avg_pool_obstacle(input: Tensor, rank: int) -> str:
     """Why the kernels do not take this input; empty when they do."""
-    if input.dim() != rank + 2 or input.numel() < SMALLEST:
-        return "too small: PyTorch's call costs less"
-    if rank == 3 and not input.is_contiguous():
-        return "PyTorch's result would be contiguous"
-    return obstacle(input)
+    return batch_obstacle(input, rank, "PyTorch's call costs less") or obstacle(input)
 
 
 def avg_pool(input: Tensor, windows: Windows, count_include_pad: bool, divisor: int | None) -> Tensor:
     """Means of the windows: sums divided by ``divisor``, or by the taps that count."""
-    if not input.is_contiguous(memory_format=memory_format(input)):
-        input = input.contiguous()
-    ends = [end for pair in windows.padding for end in pair]
-    return _kernel(  # type: ignore[no-any-return]
-        input,
-        windows.kernel,
-        windows.stride,
-        ends,
-        windows.dilation,
-        windows.output,
-        count_include_pad,
-        divisor or 0,
-    )
+    return _kernel(in_order(input), *lists_of(windows), count_include_pad, divisor or 0)  # type: ignore[no-any-return]
 
 
 def _fake(
     input: Tensor, kernel: Any, stride: Any, ends: Any, dilation: Any, size: Any, include: bool, divisor: int
 ) -> Tensor:
-    return torch.empty(
-        (*input.shape[:2], *size),
-        dtype=input.dtype,
-        device=input.device,
-        memory_format=memory_format(input),
-    )
+    return empty_result(input, size)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -83,9 +61,8 @@ class _Spread(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         kernel, stride, ends, dilation, include, divisor = ctx.arguments
-        if not gradient.is_contiguous(memory_format=memory_format(gradient)):
-            gradient = gradient.contiguous()
-        return _kernel(gradient, kernel, stride, ends, dilation, ctx.size, include, divisor), None, None
+        where = (kernel, stride, ends, dilation, ctx.size)
+        return _kernel(in_order(gradient), *where, include, divisor), None, None
 
 
 def _fake_gradient(

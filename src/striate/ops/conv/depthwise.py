@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.ops._layout import dense, is_channels_last, memory_format
-from striate.ops._library import differentiable, obstacle, plain
+from striate.ops._library import differentiable, gradients_of, obstacle, plain
 from striate.ops.conv.faults import overhangs
 
 # What oneDNN is faster at with channels last: taps of a kernel, multiply-adds, and numbers of the result.
@@ -100,11 +100,16 @@ def _is_onednns(
     )
 
 
-def _fake(input: Tensor, weight: Tensor, bias: Any, stride: Any, ends: Any, dilation: Any) -> Tensor:
-    sizes = [
+def output_sizes(input: Tensor, weight: Tensor, stride: Any, ends: Any, dilation: Any) -> list[int]:
+    """Of a convolution padded by ``ends``: b₀, a₀, b₁, a₁, …; for whole numbers and for those of a graph."""
+    return [
         (size + ends[2 * i] + ends[2 * i + 1] - dilation[i] * (weight.shape[2 + i] - 1) - 1) // stride[i] + 1
         for i, size in enumerate(input.shape[2:])
     ]
+
+
+def _fake(input: Tensor, weight: Tensor, bias: Any, stride: Any, ends: Any, dilation: Any) -> Tensor:
+    sizes = output_sizes(input, weight, stride, ends, dilation)
     form = memory_format(input)
     return torch.empty((*input.shape[:2], *sizes), dtype=input.dtype, device=input.device, memory_format=form)
 
@@ -134,9 +139,7 @@ def _by_pytorch(
     theirs: Any = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[rank]
     padded = F.pad(input, [end for i in reversed(range(rank)) for end in ctx.ends[2 * i : 2 * i + 2]])
     output = theirs(padded, weight, bias, ctx.stride, 0, ctx.dilation, weight.shape[0])
-    sought = [tensor for tensor, one in zip(tensors, wanted, strict=True) if one and tensor is not None]
-    found = iter(torch.autograd.grad(output, sought, gradient, create_graph=True))
-    return [next(found) if one else None for one in wanted]
+    return gradients_of(output, tensors, wanted, gradient)
 
 
 def weight_gradient(

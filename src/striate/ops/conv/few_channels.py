@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.ops._layout import dense, suggests_channels_last
-from striate.ops._library import differentiable, obstacle, plain
+from striate.ops._library import differentiable, gradients_of, obstacle, plain
+from striate.ops.conv.depthwise import output_sizes
 
 FEW, FIRST = 15, 4  # PyTorch's blocks of 16 channels are as fast
 LEAST = 512  # numbers of a picture: smaller calls take as long as it takes to call
@@ -114,10 +115,7 @@ def goes_on_last(*tensors: Tensor) -> bool:
 def _fake(
     input: Tensor, weight: Tensor, bias: Any, stride: Any, ends: Any, dilation: Any, groups: int, last: bool
 ) -> Tensor:
-    sizes = [
-        (size + ends[2 * i] + ends[2 * i + 1] - dilation[i] * (weight.shape[2 + i] - 1) - 1) // stride[i] + 1
-        for i, size in enumerate(input.shape[2:])
-    ]
+    sizes = output_sizes(input, weight, stride, ends, dilation)
     form = torch.channels_last if last else torch.contiguous_format
     shape = (input.shape[0], weight.shape[0], *sizes)
     return torch.empty(shape, dtype=input.dtype, device=input.device, memory_format=form)
@@ -165,9 +163,7 @@ def _by_pytorch(
     wanted: list[bool],
 ) -> list[Tensor | None]:
     output = _convolve_by_pytorch(*tensors, stride, ends, dilation, groups)
-    sought = [tensor for tensor, one in zip(tensors, wanted, strict=True) if one and tensor is not None]
-    found = iter(torch.autograd.grad(output, sought, gradient, create_graph=True))
-    return [next(found) if one else None for one in wanted]
+    return gradients_of(output, tensors, wanted, gradient)
 
 
 def _fake_backward(

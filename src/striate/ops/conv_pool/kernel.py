@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from striate.geometry.arguments import Pads, Whole
 from striate.ops._layout import stays_channels_last
-from striate.ops._library import differentiable, obstacle, plain
+from striate.ops._library import differentiable, gradients_of, obstacle, plain
 
 BLOCK = 16  # pictures whose winners lie together; as in cpu.cpp
 # Beyond these PyTorch is as fast, or the 16 pictures that are computed at once leave the cache.
@@ -147,9 +147,7 @@ def _gradients_by_pytorch(
     assert input is not None and weight is not None
     convolved = F.conv2d(input, weight, bias, padding=padding)
     output = F.max_pool2d(F.relu(convolved) if relu else convolved, 2)
-    chosen = [t for t, is_wanted in zip(inputs, wanted, strict=True) if is_wanted and t is not None]
-    found = iter(torch.autograd.grad(output, chosen, gradient, create_graph=True))
-    return [next(found) if is_wanted else None for is_wanted in wanted]
+    return gradients_of(output, inputs, wanted, gradient)
 
 
 def _fake_backward(

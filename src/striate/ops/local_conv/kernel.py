@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from striate.ops._checks import Pairs
-from striate.ops._layout import dense, memory_format
-from striate.ops._library import differentiable, obstacle, plain
+from striate.ops._layout import in_order, memory_format
+from striate.ops._library import differentiable, gradients_of, obstacle, plain
 from striate.ops.local_conv.composed import local_conv_composed
 
 
@@ -34,7 +34,7 @@ def local_conv(
     """The operator for a batch whose arguments have been checked, padded by ``(before, after)`` pairs."""
     bias = bias if bias is None else bias.contiguous()
     ends = [end for pair in pairs for end in pair]
-    return _kernel(dense(input), weight.contiguous(), bias, stride, ends, dilation)  # type: ignore[no-any-return]
+    return _kernel(in_order(input), weight.contiguous(), bias, stride, ends, dilation)  # type: ignore[no-any-return]
 
 
 def _fake(input: Tensor, weight: Tensor, bias: Any, stride: Any, ends: Any, dilation: Any) -> Tensor:
@@ -53,7 +53,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
     if torch.is_grad_enabled():  # create_graph=True: the gradient must have gradients of its own
         found = _composed_gradients(ctx, gradient, (input, weight, bias), wanted)
     else:
-        gradient = dense(gradient)
+        gradient = in_order(gradient)
         arguments = (gradient, input, weight, ctx.stride, ctx.ends, ctx.dilation, wanted[:2])
         found = [None, None] if not any(wanted[:2]) else list(_kernel_backward(*arguments))
         found.append(gradient.sum(0) if wanted[2] else None)
@@ -65,9 +65,7 @@ def _composed_gradients(
 ) -> list[Tensor | None]:
     pairs = tuple(zip(ctx.ends[::2], ctx.ends[1::2], strict=True))
     output = local_conv_composed(*tensors, ctx.stride, pairs, ctx.dilation)
-    sought = [tensor for tensor, one in zip(tensors, wanted, strict=True) if one and tensor is not None]
-    found = iter(torch.autograd.grad(output, sought, gradient, create_graph=True))
-    return [next(found) if one else None for one in wanted]
+    return gradients_of(output, tensors, wanted, gradient)
 
 
 def _fake_backward(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from math import inf, prod
+from math import inf
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from striate.ops._layout import memory_format
+from striate.ops._layout import in_order, memory_format
 from striate.ops._library import differentiable, obstacle, plain
 from striate.ops._pool import Windows
+from striate.ops._pool_kernel import batch_obstacle, empty_result, lists_of, windows_of
 from striate.ops.lp_pool.composed import norms_of_windows
-
-SMALLEST = 4096  # numbers
-MOST_TAPS = 100
-LEAST_COLUMNS = 8  # of a result whose lanes are columns
 
 
 def lp_pool_obstacle(input: Tensor, p: float | Tensor, rank: int) -> str:
@@ -24,37 +21,20 @@ def lp_pool_obstacle(input: Tensor, p: float | Tensor, rank: int) -> str:
         return "p is a tensor"
     if p == inf:
         return "p = ∞ is max pooling of |x|"
-    if input.dim() != rank + 2 or input.numel() < SMALLEST:
-        return "too small: PyTorch's calls cost less"
-    if rank == 3 and not input.is_contiguous():
-        return "PyTorch's result would be contiguous"
+    if misfit := batch_obstacle(input, rank):
+        return misfit
     return obstacle(input)
-
-
-def fits_kernel(windows: Windows, input: Tensor) -> bool:
-    """Whether the windows have few enough taps to list them, and there are lanes for enough of them."""
-    is_wide = windows.output[-1] >= LEAST_COLUMNS or not input.is_contiguous()
-    return prod(windows.kernel) <= MOST_TAPS and is_wide
 
 
 def lp_pool(input: Tensor, p: float, windows: Windows, mean: bool) -> Tensor:
     """The norm of every window."""
-    if not input.is_contiguous(memory_format=memory_format(input)):
-        input = input.contiguous()
-    ends = [end for pair in windows.padding for end in pair]
-    where = (windows.kernel, windows.stride, ends, windows.dilation, windows.output)
-    return _kernel(input, p, *where, mean)  # type: ignore[no-any-return]
+    return _kernel(in_order(input), p, *lists_of(windows), mean)  # type: ignore[no-any-return]
 
 
 def _fake(
     input: Tensor, p: float, kernel: Any, stride: Any, ends: Any, dilation: Any, size: Any, mean: bool
 ) -> Tensor:
-    return torch.empty(
-        (*input.shape[:2], *size),
-        dtype=input.dtype,
-        device=input.device,
-        memory_format=memory_format(input),
-    )
+    return empty_result(input, size)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -75,11 +55,8 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
 
 
 def _by_pytorch(gradient: Tensor, input: Tensor, ctx: Any) -> Tensor:
-    kernel, stride, ends, dilation, size = map(tuple, ctx.windows)
-    padding = tuple(zip(ends[::2], ends[1::2], strict=True))
     x = input.to(torch.promote_types(input.dtype, torch.float32))
-    windows = Windows(kernel, stride, padding, dilation, size)
-    pooled = norms_of_windows(x, ctx.p, windows, ctx.mean).to(input.dtype)
+    pooled = norms_of_windows(x, ctx.p, windows_of(ctx.windows), ctx.mean).to(input.dtype)
     (found,) = torch.autograd.grad(pooled, input, gradient, create_graph=True)
     return found
 

@@ -12,10 +12,11 @@ from torch.nn import functional as F
 from striate.geometry.arguments import Pads, Whole
 from striate.ops._checks import REFUSALS, check_floating
 from striate.ops._pool import check_input, pool_windows
+from striate.ops._pool_kernel import fits_kernel
 from striate.ops.avg_pool.op import avg_pool1d, avg_pool2d, avg_pool3d
 from striate.ops.lp_pool.composed import norms_of_windows
 from striate.ops.lp_pool.exponent import checked_exponent
-from striate.ops.lp_pool.kernel import fits_kernel, lp_pool, lp_pool_obstacle
+from striate.ops.lp_pool.kernel import lp_pool, lp_pool_obstacle
 from striate.ops.lp_pool.norm import norm, root
 from striate.ops.max_pool.op import max_pool1d, max_pool2d, max_pool3d
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.ops._layout import memory_format
+from striate.ops._layout import in_order, memory_format
 from striate.ops._library import differentiable, obstacle, plain
 from striate.ops._pool import Windows
+from striate.ops._pool_kernel import SMALLEST, empty_result
 
 MOST_TAPS = 255  # which one won is kept in a byte
-SMALLEST = 4096  # numbers
 
 
 def max_pool_obstacle(input: Tensor, rank: int) -> str:
@@ -44,29 +44,19 @@ def max_pool(
     size: tuple[int, ...],
 ) -> Tensor:
     """Maxima of windows that start ``padding`` samples before the input, ``size`` of them."""
-    if not input.is_contiguous(memory_format=memory_format(input)):
-        input = input.contiguous()
+    input = in_order(input)
     if torch.is_grad_enabled() and input.requires_grad:
         return _kernel(input, kernel, stride, padding, size)[0]  # type: ignore[no-any-return]
     return _values(input, kernel, stride, padding, size)  # type: ignore[no-any-return]
 
 
-def _empty(input: Tensor, size: Any) -> Tensor:
-    return torch.empty(
-        (*input.shape[:2], *size),
-        dtype=input.dtype,
-        device=input.device,
-        memory_format=memory_format(input),
-    )
-
-
 def _fake(input: Tensor, kernel: Any, stride: Any, padding: Any, size: Any) -> tuple[Tensor, Tensor]:
-    output = _empty(input, size)
+    output = empty_result(input, size)
     return output, torch.empty_like(output, dtype=torch.uint8)
 
 
 def _fake_values(input: Tensor, kernel: Any, stride: Any, padding: Any, size: Any) -> Tensor:
-    return _empty(input, size)
+    return empty_result(input, size)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

@@ -23,18 +23,7 @@ def mixed(
     """``share · max + (1 − share) · average``, with weights as the kernel takes them."""
     rank = len(windows.kernel)
     x = input.to(weights.dtype)
-    ends = []
-    for n, k, s, d, o, (before, _) in zip(
-        input.shape[2:],
-        windows.kernel,
-        windows.stride,
-        windows.dilation,
-        windows.output,
-        windows.padding,
-        strict=True,
-    ):
-        ends.append((before, max((o - 1) * s + extent(k, d) - before - n, 0)))
-    margins = [end for pair in reversed(ends) for end in pair]
+    margins = [end for pair in reversed(reached(windows, input)) for end in pair]
     peak = LARGEST[rank](F.pad(x, margins, value=-inf), windows.kernel, windows.stride, 0, windows.dilation)
     peak = torch.where(is_empty(windows, input), 0.0, crop(peak, windows.output))
     if rank == 1:
@@ -50,6 +39,22 @@ def mixed(
     else:
         share = weights.reshape(-1, *(1,) * rank)
     return (peak * share + mean * (1 - share)).to(input.dtype)
+
+
+def reached(windows: Windows, input: Tensor) -> list[tuple[int, int]]:
+    """How many samples before and behind the picture the windows reach, for each dimension."""
+    return [
+        (before, max((o - 1) * s + extent(k, d) - before - n, 0))
+        for n, k, s, d, o, (before, _) in zip(
+            input.shape[-len(windows.kernel) :],
+            windows.kernel,
+            windows.stride,
+            windows.dilation,
+            windows.output,
+            windows.padding,
+            strict=True,
+        )
+    ]
 
 
 def is_empty(windows: Windows, input: Tensor) -> Tensor:

@@ -8,31 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from striate.ops._layout import memory_format
-from striate.ops._library import differentiable, obstacle, plain
+from striate.ops._layout import in_order, memory_format
+from striate.ops._library import differentiable, gradients_of, obstacle, plain
 from striate.ops._pool import Windows
+from striate.ops._pool_kernel import batch_obstacle, empty_result, lists_of, windows_of
 from striate.ops.mixed_pool.composed import mixed
-
-SMALLEST = 4096  # numbers
-MOST_TAPS = 100
-LEAST_COLUMNS = 8  # of a result whose lanes are columns
 
 
 def mixed_pool_obstacle(input: Tensor, weights: Tensor | None, rank: int) -> str:
     """Why the kernels do not take this input with these tensors for shares or gate; empty when they do."""
-    if input.dim() != rank + 2 or input.numel() < SMALLEST:
-        return "too small: PyTorch's calls cost less"
-    if rank == 3 and not input.is_contiguous():
-        return "PyTorch's result would be contiguous"
+    if misfit := batch_obstacle(input, rank):
+        return misfit
     if torch.is_autocast_enabled("cpu"):
         return "autocast decides what the parts are computed in"
     return obstacle(input, weights)
-
-
-def fits_kernel(windows: Windows, input: Tensor) -> bool:
-    """Whether the windows have few enough taps to list them, and there are lanes for enough of them."""
-    is_wide = windows.output[-1] >= LEAST_COLUMNS or not input.is_contiguous()
-    return prod(windows.kernel) <= MOST_TAPS and is_wide
 
 
 def mixed_pool(
@@ -43,8 +32,7 @@ def mixed_pool(
     count_include_pad: bool,
 ) -> Tensor:
     """Mixed with a share for all or each channel, or with a gate for all or each channel."""
-    if not input.is_contiguous(memory_format=memory_format(input)):
-        input = input.contiguous()
+    input = in_order(input)
     channels, dtype = input.shape[1], torch.promote_types(input.dtype, torch.float32)
     if gate is not None:
         taps = gate.reshape(-1, prod(windows.kernel)).t()
@@ -53,9 +41,7 @@ def mixed_pool(
         weights = share.reshape(1, -1).to(dtype).expand(1, channels).contiguous()
     else:
         weights = torch.full((1, channels), share, dtype=dtype)
-    ends = [end for pair in windows.padding for end in pair]
-    where = (windows.kernel, windows.stride, ends, windows.dilation, windows.output)
-    return _kernel(input, weights, gate is not None, *where, count_include_pad)  # type: ignore[no-any-return]
+    return _kernel(input, weights, gate is not None, *lists_of(windows), count_include_pad)  # type: ignore[no-any-return]
 
 
 def _fake(
@@ -69,12 +55,7 @@ def _fake(
     size: Any,
     include: bool,
 ) -> Tensor:
-    return torch.empty(
-        (*input.shape[:2], *size),
-        dtype=input.dtype,
-        device=input.device,
-        memory_format=memory_format(input),
-    )
+    return empty_result(input, size)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -84,6 +65,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
     input, weights = ctx.saved_tensors
+    found: Any
     if torch.is_grad_enabled():  # create_graph=True: the gradients must have gradients of their own
         found = _by_pytorch(gradient, input, weights, ctx)
     else:
@@ -97,19 +79,9 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
     return *found, *(None,) * 7
 
 
-def _by_pytorch(
-    gradient: Tensor, input: Tensor, weights: Tensor, ctx: Any
-) -> tuple[Tensor | None, Tensor | None]:
-    kernel, stride, ends, dilation, size = map(tuple, ctx.windows)
-    padding = tuple(zip(ends[::2], ends[1::2], strict=True))
-    windows = Windows(kernel, stride, padding, dilation, size)
-    pooled = mixed(input, weights, ctx.gated, windows, ctx.include)
-    wanted = [
-        tensor for tensor, is_wanted in zip((input, weights), ctx.needs_input_grad, strict=False) if is_wanted
-    ]
-    found = iter(torch.autograd.grad(pooled, wanted, gradient, create_graph=True))
-    of_input = next(found) if ctx.needs_input_grad[0] else None
-    return of_input, next(found) if ctx.needs_input_grad[1] else None
+def _by_pytorch(gradient: Tensor, input: Tensor, weights: Tensor, ctx: Any) -> list[Tensor | None]:
+    pooled = mixed(input, weights, ctx.gated, windows_of(ctx.windows), ctx.include)
+    return gradients_of(pooled, (input, weights), ctx.needs_input_grad[:2], gradient)
 
 
 def _fake_gradient(

@@ -9,15 +9,15 @@ from torch import Tensor
 
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
-from striate.geometry.window import extent
 from striate.ops._checks import ONES, REFUSALS, check_floating, check_rank
 from striate.ops._pool import Windows, crop, is_plain, pool_windows
+from striate.ops._pool_kernel import fits_kernel
 from striate.ops.avg_pool.op import avg_pool1d, avg_pool2d, avg_pool3d
 from striate.ops.conv.op import conv1d, conv2d, conv3d
 from striate.ops.max_pool.op import max_pool1d, max_pool2d, max_pool3d
 from striate.ops.mixed_pool.alpha import checked_alpha
-from striate.ops.mixed_pool.composed import is_empty
-from striate.ops.mixed_pool.kernel import fits_kernel, mixed_pool, mixed_pool_obstacle
+from striate.ops.mixed_pool.composed import is_empty, reached
+from striate.ops.mixed_pool.kernel import mixed_pool, mixed_pool_obstacle
 
 LARGEST: dict[int, Callable[..., Tensor]] = {1: max_pool1d, 2: max_pool2d, 3: max_pool3d}
 AVERAGES: dict[int, Callable[..., Tensor]] = {1: avg_pool1d, 2: avg_pool2d, 3: avg_pool3d}
@@ -266,17 +266,6 @@ def _scores(input: Tensor, gate: Tensor, windows: Windows) -> Tensor:
     rank = len(windows.kernel)
     channels = input.shape[-rank - 1]
     weight = gate.expand(channels, *windows.kernel).unsqueeze(1)
-    pairs = [
-        (before, max((o - 1) * s + extent(k, d) - before - n, 0))  # as far as the last window reaches
-        for n, k, s, d, o, (before, _) in zip(
-            input.shape[-rank:],
-            windows.kernel,
-            windows.stride,
-            windows.dilation,
-            windows.output,
-            windows.padding,
-            strict=True,
-        )
-    ]
+    pairs = reached(windows, input)
     scores = CONVOLUTIONS[rank](input, weight, None, windows.stride, pairs, windows.dilation, channels)
     return crop(scores, windows.output)  # ceil_mode leaves windows out that would start in the padding

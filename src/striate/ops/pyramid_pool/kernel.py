@@ -10,8 +10,8 @@ from torch import Tensor
 
 from striate.ops._layout import dense
 from striate.ops._library import differentiable, obstacle, plain
+from striate.ops._pool_kernel import SMALLEST
 
-SMALLEST = 4096  # numbers
 MOST_BINS = 1024  # of all levels together
 
 

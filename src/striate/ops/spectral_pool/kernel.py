@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from striate.ops._layout import memory_format
+from striate.ops._layout import in_order
 from striate.ops._library import differentiable, obstacle
+from striate.ops._pool_kernel import SMALLEST, empty_result
 
-SMALLEST = 4096  # numbers
 LEAST_CHANNELS = 8  # which are lanes
 LONGEST = 128  # samples along a dimension: planes of the channels in all lanes stay in the cache
 
@@ -37,18 +37,11 @@ def spectral_pool(input: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def _pooled(input: Tensor, size: Sequence[int], transposed: bool) -> Tensor:
-    if not input.is_contiguous(memory_format=memory_format(input)):
-        input = input.contiguous()
-    return _kernel(input, size, transposed)  # type: ignore[no-any-return]
+    return _kernel(in_order(input), size, transposed)  # type: ignore[no-any-return]
 
 
 def _fake(input: Tensor, size: Any, transposed: bool) -> Tensor:
-    return torch.empty(
-        (*input.shape[:2], *size),
-        dtype=input.dtype,
-        device=input.device,
-        memory_format=memory_format(input),
-    )
+    return empty_result(input, size)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
