@@ -10,34 +10,54 @@ inline bool has_small_planes(const Windows& w) {
   return !w.input_last && w.in_size() <= LARGEST_TURNED && w.axis[2].in <= 16 && w.images * w.channels >= TURNED / 2;
 }
 
-// `count` planes of `size` numbers to to[number][plane], where `pitch` planes have room; no others are there.
-template <class T>
-void turn(const T* from, int64_t count, int64_t size, arithmetic<T>* to, int64_t pitch) {
-  constexpr int V = lanes<T>;
-  for (int64_t c = 0; c < pitch; c += V)
-    for (int64_t i = 0; i < size; i += V) {
-      const int some = static_cast<int>(size - i < V ? size - i : V);
-      // The processor does not foresee so many streams.
-      UNROLLED(k, V) __builtin_prefetch(from + (c + V + k) * size + i);
-      vec<T> square[V];
-      UNROLLED(k, V) square[k] = c + k < count ? load_some(from + (c + k) * size + i, some) : vec<T>{};
+// `count` planes of `size` numbers are turned, where `pitch` planes have room; no others are there. load(c, i, some) gives
+// numbers from i on of plane c, store(i, c, numbers) takes number i of planes from c on.
+template <class V, class Load, class Store>
+STRIATE_INLINE void turn_by(int64_t count, int64_t size, int64_t pitch, const Load& load, const Store& store) {
+  constexpr int N = sizeof(V) / sizeof(V{}[0]);
+  for (int64_t c = 0; c < pitch; c += N)
+    for (int64_t i = 0; i < size; i += N) {
+      const int some = static_cast<int>(size - i < N ? size - i : N);
+      V square[N];
+      UNROLLED(k, N) square[k] = c + k < count ? load(c + k, i, some) : V{};
       transpose(square);
-      for (int k = 0; k < some; ++k) store(to + (i + k) * pitch + c, square[k]);
+      for (int k = 0; k < some; ++k) store(i + k, c, square[k]);
     }
 }
 
+// The way back: load(i, c) gives number i of planes from c on, store(c, i, numbers, some) takes numbers of plane c.
+template <class V, class Load, class Store>
+STRIATE_INLINE void turn_back_by(int64_t count, int64_t size, int64_t pitch, const Load& load, const Store& store) {
+  constexpr int N = sizeof(V) / sizeof(V{}[0]);
+  for (int64_t c = 0; c < pitch; c += N)
+    for (int64_t i = 0; i < size; i += N) {
+      const int some = static_cast<int>(size - i < N ? size - i : N);
+      V square[N];
+      UNROLLED(k, N) square[k] = k < some ? load(i + k, c) : V{};
+      transpose(square);
+      for (int k = 0; k < N && c + k < count; ++k) store(c + k, i, square[k], some);
+    }
+}
+
+// To to[number][plane]. The processor does not foresee so many streams.
+template <class T>
+void turn(const T* from, int64_t count, int64_t size, arithmetic<T>* to, int64_t pitch) {
+  turn_by<vec<T>>(
+      count, size, pitch,
+      [&](int64_t plane, int64_t i, int some) {
+        __builtin_prefetch(from + (plane + lanes<T>) * size + i);
+        return load_some(from + plane * size + i, some);
+      },
+      [&](int64_t i, int64_t plane, vec<T> numbers) { store(to + i * pitch + plane, numbers); });
+}
 template <class T>
 void turn_back(const arithmetic<T>* from, int64_t count, int64_t size, T* to, int64_t pitch) {
-  constexpr int V = lanes<T>;
-  for (int64_t c = 0; c < pitch; c += V)
-    for (int64_t i = 0; i < size; i += V) {
-      const int some = static_cast<int>(size - i < V ? size - i : V);
-      UNROLLED(k, V) __builtin_prefetch(to + (c + V + k) * size + i, 1);
-      vec<T> square[V];
-      UNROLLED(k, V) square[k] = k < some ? load(from + (i + k) * pitch + c) : vec<T>{};
-      transpose(square);
-      for (int k = 0; k < V && c + k < count; ++k) store_some(to + (c + k) * size + i, square[k], some);
-    }
+  turn_back_by<vec<T>>(
+      count, size, pitch, [&](int64_t i, int64_t plane) { return load(from + i * pitch + plane); },
+      [&](int64_t plane, int64_t i, vec<T> numbers, int some) {
+        __builtin_prefetch(to + (plane + lanes<T>) * size + i, 1);
+        store_some(to + plane * size + i, numbers, some);
+      });
 }
 
 // Calls body(windows, plane, count) for each `count` planes from number `plane` on, with the windows of a picture

@@ -5,36 +5,26 @@
 // The winners of `count` planes to to[number][plane]; T is the type of the numbers.
 template <class T>
 void turn_winners(const uint8_t* from, int64_t count, int64_t size, uint8_t* to, int64_t pitch) {
-  constexpr int V = lanes<T>;
   using numbers = decltype(winners_of<vec<T>>());
-  for (int64_t c = 0; c < pitch; c += V)
-    for (int64_t i = 0; i < size; i += V) {
-      const int some = static_cast<int>(size - i < V ? size - i : V);
-      vec<T> square[V];
-      UNROLLED(k, V) {
-        uint8_t bytes[V] = {};
-        if (c + k < count) std::memcpy(bytes, from + (c + k) * size + i, static_cast<size_t>(some));
-        square[k] = reinterpret_cast<vec<T>>(load_bytes<vec<T>>(bytes));
-      }
-      transpose(square);
-      for (int k = 0; k < some; ++k) store_bytes(to + (i + k) * pitch + c, reinterpret_cast<numbers>(square[k]));
-    }
+  turn_by<vec<T>>(
+      count, size, pitch,
+      [&](int64_t plane, int64_t i, int some) {
+        uint8_t bytes[lanes<T>] = {};
+        std::memcpy(bytes, from + plane * size + i, static_cast<size_t>(some));
+        return reinterpret_cast<vec<T>>(load_bytes<vec<T>>(bytes));
+      },
+      [&](int64_t i, int64_t plane, vec<T> who) { store_bytes(to + i * pitch + plane, reinterpret_cast<numbers>(who)); });
 }
 
 template <class T>
 void turn_winners_back(const uint8_t* from, int64_t count, int64_t size, uint8_t* to, int64_t pitch) {
-  constexpr int V = lanes<T>;
   using numbers = decltype(winners_of<vec<T>>());
-  for (int64_t c = 0; c < pitch; c += V)
-    for (int64_t i = 0; i < size; i += V) {
-      const int some = static_cast<int>(size - i < V ? size - i : V);
-      vec<T> square[V];
-      UNROLLED(k, V)
-        square[k] = k < some ? reinterpret_cast<vec<T>>(load_bytes<vec<T>>(from + (i + k) * pitch + c)) : vec<T>{};
-      transpose(square);
-      for (int k = 0; k < V && c + k < count; ++k)
-        store_some_bytes(to + (c + k) * size + i, reinterpret_cast<numbers>(square[k]), some);
-    }
+  turn_back_by<vec<T>>(
+      count, size, pitch,
+      [&](int64_t i, int64_t plane) { return reinterpret_cast<vec<T>>(load_bytes<vec<T>>(from + i * pitch + plane)); },
+      [&](int64_t plane, int64_t i, vec<T> who, int some) {
+        store_some_bytes(to + plane * size + i, reinterpret_cast<numbers>(who), some);
+      });
 }
 
 template <class T>
