@@ -7,7 +7,6 @@ check names the argument, what came, what was wanted, and the formula with the n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from numbers import Integral
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 from striate.errors import ArgumentError, ArgumentTypeError
 from striate.geometry.arguments import Pads, Whole
 from striate.geometry.window import output_size, same_padding
+from striate.ops._remembered import remembered
 
 LARGEST = 2**31 - 1  # of a kernel, stride, padding or dilation: sums and products of two fit 64 bits
 # What PyTorch and Python raise at arguments that cannot be: an operator that tries first explains these.
@@ -154,10 +154,11 @@ def output_sizes(
     return tuple(positions)
 
 
+@remembered
 def windows(
     operator: str,
-    sizes: Sequence[int],
-    kernel: Sequence[int],
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
     stride: Whole,
     padding: Pads,
     dilation: Whole,
@@ -169,7 +170,7 @@ def windows(
     ((2, 2), ((1, 1), (0, 1)), (1, 1), (4, 4))
     """
     rank = len(kernel)
-    kernels = per_dimension(operator, "the kernel", tuple(kernel), rank)
+    kernels = per_dimension(operator, "the kernel", kernel, rank)
     strides = per_dimension(operator, "stride", stride, rank)
     dilations = per_dimension(operator, "dilation", dilation, rank)
     pairs = padding_pairs(operator, padding, sizes, kernels, strides, dilations)
@@ -286,8 +287,11 @@ def check_addressable(operator: str, shape: Sequence[int], dtype: torch.dtype) -
     """A result of ``shape`` has fewer than 2⁶³ bytes, which is what PyTorch can count."""
     if torch.compiler.is_compiling():
         return  # sizes may be symbols, and a bound on them is no business of the graph
-    # Of an empty batch too: PyTorch multiplies up its strides.
-    if prod([max(size, 1) for size in shape]) * dtype.itemsize >= 2**63:
+    size = dtype.itemsize
+    for samples in shape:
+        if samples > 1:  # of an empty batch too: PyTorch multiplies up its strides
+            size *= samples
+    if size >= 2**63:
         raise ArgumentError(
             f"{operator}: the result would have shape {tuple(shape)} in {dtype}; wanted one below 2⁶³ bytes"
         )

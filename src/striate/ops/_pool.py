@@ -25,6 +25,7 @@ from striate.ops._checks import (
     per_dimension,
     windows,
 )
+from striate.ops._remembered import remembered
 
 Bins = int | Sequence[int | None] | None  # of an adaptive pooling: windows of every dimension, or of each
 
@@ -82,14 +83,29 @@ def pool_windows(
 ) -> Windows:
     """The windows of a pooling, or the error that says what is wrong with its arguments."""
     check_input(operator, input, rank)
-    sizes = input.shape[-rank:]
+    sizes = tuple(input.shape[-rank:])
+    found = _pool_windows(operator, sizes, kernel_size, stride, padding, dilation, ceil_mode)
+    check_addressable(operator, (*input.shape[:-rank], *found.output), input.dtype)
+    return found
+
+
+@remembered
+def _pool_windows(
+    operator: str,
+    sizes: tuple[int, ...],
+    kernel_size: Whole,
+    stride: Whole | None,
+    padding: Pads,
+    dilation: Whole,
+    ceil_mode: bool,
+) -> Windows:
+    rank = len(sizes)
     kernel = per_dimension(operator, "kernel_size", kernel_size, rank)
     if stride is None or (isinstance(stride, Sequence) and not stride):
         stride = kernel
     if not isinstance(padding, str) and is_plain(padding):
         _check_half(operator, kernel, per_dimension(operator, "padding", padding, rank, least=0))  # type: ignore[arg-type]
     strides, pairs, dilations, output = windows(operator, sizes, kernel, stride, padding, dilation, ceil_mode)
-    check_addressable(operator, (*input.shape[:-rank], *output), input.dtype)
     dilations = tuple([d if k > 1 else 1 for k, d in zip(kernel, dilations, strict=True)])
     return Windows(kernel, strides, pairs, dilations, output)
 

@@ -169,15 +169,13 @@ def _conv(
             and padding_mode == "zeros"
             and not depthwise_obstacle(rank, input, weight, bias, groups)
         ):
-            strides = per_dimension(operator, "stride", stride, rank)
-            dilations = per_dimension(operator, "dilation", dilation, rank)
-            pairs = padding_pairs(operator, padding, input.shape[2:], weight.shape[2:], strides, dilations)
+            sizes, kernel = tuple(input.shape[2:]), tuple(weight.shape[2:])
+            strides, pairs, dilations, _ = windows(operator, sizes, kernel, stride, padding, dilation)
             return depthwise_conv(input, weight, bias, strides, pairs, dilations)
         if padding_mode == "zeros" and not few_channels_obstacle(rank, input, weight, bias, stride, groups):
-            strides = per_dimension(operator, "stride", stride, rank)
-            dilations = per_dimension(operator, "dilation", dilation, rank)
-            pairs = padding_pairs(operator, padding, input.shape[2:], weight.shape[2:], strides, dilations)
-            if stays_inside(input.shape[2:], weight.shape[2:], pairs, dilations):
+            sizes, kernel = tuple(input.shape[2:]), tuple(weight.shape[2:])
+            strides, pairs, dilations, _ = windows(operator, sizes, kernel, stride, padding, dilation)
+            if stays_inside(sizes, kernel, pairs, dilations):
                 return few_channels_conv(input, weight, bias, strides, pairs, dilations, groups)
         if padding == "same" and isinstance(padding, str) and padding_mode == "zeros":
             padding = _centred(weight, stride, dilation)
@@ -255,7 +253,7 @@ def _check(
         raise ArgumentError(
             f"{operator}: padding_mode came as {padding_mode!r}; wanted one of {', '.join(PADDING_MODES)}"
         )
-    sizes = input.shape[-rank:]
+    sizes = tuple(input.shape[-rank:])
     kernel = tuple(weight.shape[2:])
     _, pairs, dilations, output = windows(operator, sizes, kernel, stride, padding, dilation)
     if any(number > LARGEST for pair in pairs for number in pair):

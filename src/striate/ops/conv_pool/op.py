@@ -239,7 +239,9 @@ def _check(
     check_bias(operator, "bias", bias, weight.shape[:1])
     size = per_dimension(operator, "pool_size", pool_size, rank)
     step = size if pool_stride is None else per_dimension(operator, "pool_stride", pool_stride, rank)
-    *_, positions = windows(operator, input.shape[-rank:], weight.shape[2:], stride, padding, dilation)
+    *_, positions = windows(
+        operator, tuple(input.shape[-rank:]), tuple(weight.shape[2:]), stride, padding, dilation
+    )
     check_addressable(operator, (*input.shape[: -rank - 1], weight.shape[0], *positions), input.dtype)
     nothing = ((0, 0),) * rank
     try:

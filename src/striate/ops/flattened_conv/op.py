@@ -175,5 +175,5 @@ def _check(
         sizes[axis] = weight.shape[2 + axis]
     for name, bias in offsets.items():
         check_bias(operator, name, bias, (channels,))
-    *_, output = windows(operator, input.shape[-rank:], sizes, stride, padding, dilation)
+    *_, output = windows(operator, tuple(input.shape[-rank:]), tuple(sizes), stride, padding, dilation)
     check_addressable(operator, (*input.shape[: -1 - rank], channels, *output), input.dtype)

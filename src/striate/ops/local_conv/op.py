@@ -150,8 +150,10 @@ def _local_conv(
             f"{2 + 2 * rank}: (C_out, C_in / groups, *kernel, *output)"
         )
     check_groups(operator, "weight", input.shape[1], weight.shape, groups)
-    kernel = weight.shape[2 : 2 + rank]
-    strides, pairs, dilations, output = windows(operator, input.shape[2:], kernel, stride, padding, dilation)
+    kernel = tuple(weight.shape[2 : 2 + rank])
+    strides, pairs, dilations, output = windows(
+        operator, tuple(input.shape[2:]), kernel, stride, padding, dilation
+    )
     _check_positions(operator, input, weight, bias, output)
 
     _check_padded(operator, input, pairs)

@@ -119,6 +119,6 @@ def _check(
     for (name, weight), group in zip(named.items(), blocks, strict=True):
         check_weight(operator, name, weight, rank)
         check_groups(operator, name, input.shape[-1 - rank], weight.shape, group)
-        windows(operator, input.shape[-rank:], weight.shape[2:], stride, "same", dilation)
+        windows(operator, tuple(input.shape[-rank:]), tuple(weight.shape[2:]), stride, "same", dilation)
     for (name, bias), weight in zip(offsets.items(), weights, strict=False):
         check_bias(operator, name, bias, weight.shape[:1])

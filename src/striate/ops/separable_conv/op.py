@@ -189,5 +189,7 @@ def _check(
             f"that depthwise_weight gives"
         )
     check_bias(operator, "bias", bias, pointwise.shape[:1])
-    *_, output = windows(operator, input.shape[-rank:], depthwise.shape[2:], stride, padding, dilation)
+    *_, output = windows(
+        operator, tuple(input.shape[-rank:]), tuple(depthwise.shape[2:]), stride, padding, dilation
+    )
     check_addressable(operator, (*input.shape[: -1 - rank], pointwise.shape[0], *output), input.dtype)

@@ -166,6 +166,6 @@ def _check(
             )
         channels, giver = weight.shape[0], name
     check_bias(operator, "bias", bias, (channels,))
-    kernel = [weight.shape[2 + axis] for axis, weight in enumerate(weights)]
-    *_, output = windows(operator, input.shape[-rank:], kernel, stride, padding, dilation)
+    kernel = tuple(weight.shape[2 + axis] for axis, weight in enumerate(weights))
+    *_, output = windows(operator, tuple(input.shape[-rank:]), kernel, stride, padding, dilation)
     check_addressable(operator, (*input.shape[: -1 - rank], channels, *output), input.dtype)
