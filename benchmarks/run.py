@@ -16,6 +16,7 @@ NAMES = (
     "startup",
     "geometry",
     "overhead",
+    "kernel_overhead",
     "demo",
     "operators",
     "models",
