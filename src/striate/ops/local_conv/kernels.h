@@ -86,18 +86,21 @@ STRIATE_INLINE vec<T> load_some(const T* from, int count) {
   return count == lanes<T> ? load(from) : load_first(from, count);
 }
 
-// Calls body(number of pictures, an integral constant; the first of them).
+// Calls body(how many, an integral constant; the first of them) for blocks of B, and smaller ones at the end.
 template <int B, class Body>
-STRIATE_INLINE void for_pictures(int64_t begin, int64_t end, const Body& body) {
+STRIATE_INLINE void for_blocks(int64_t begin, int64_t end, const Body& body) {
   for (; begin + B <= end; begin += B) body(std::integral_constant<int, B>{}, begin);
-  if constexpr (B > 1) for_pictures<B / 2>(begin, end, body);
+  if constexpr (B > 1) for_blocks<B / 2>(begin, end, body);
 }
 
 #undef UNROLLED
 #define UNROLLED(i, count) _Pragma("GCC unroll 8") for (int i = 0; i < (count); ++i)
 
-constexpr int PICTURES = 8;                // that share a register of weights
-constexpr int64_t BUFFER = 64 * 1024;      // numbers of a piece's results: half of the second-level cache
+// Registers hold the sums of a block of numbers of one kind for each of a block of another: every number that
+// is loaded is used for the whole block of the other kind.
+constexpr int OUTPUTS = REGISTERS == 32 ? 4 : 2, TAPS = OUTPUTS, PICTURES = 4;
+constexpr int64_t BUFFER = 64 * 1024;  // numbers of a piece's results: half of the second-level cache
+constexpr int64_t STREAMS = 36;        // taps of all channels that are added at once: each is read where its weights lie
 
 template <class T>
 void local_forward(const Local& d, const Strided<const T>& x, const T* weight, const T* bias, const Strided<T>& y) {
@@ -109,46 +112,67 @@ void local_forward(const Local& d, const Strided<const T>& x, const T* weight, c
   const Taps all(d, lines);
   const int64_t width = d.padded_columns(V), columns = d.axis[2].out, taps = d.taps(), positions = d.positions();
   const int64_t next_image = d.in_channels() * lines.image;
-  const int64_t most = BUFFER / (d.images * width), blocks = most < d.rows() ? d.rows() / (most < 1 ? 1 : most) : 1;
-  for_pieces(d.out_channels() * blocks, [&](int64_t piece) {
-    const int64_t out = piece / blocks, block = piece % blocks, first_in = out / d.out * d.in;
+  const int64_t most = BUFFER / (OUTPUTS * d.images * width), blocks = most < d.rows() ? d.rows() / (most < 1 ? 1 : most) : 1;
+  const int64_t together = STREAMS / taps < 1 ? 1 : STREAMS / taps, tiles = (d.out + OUTPUTS - 1) / OUTPUTS;
+  const int64_t next_out = d.in * taps * positions;
+  for_pieces(d.groups * tiles * blocks, [&](int64_t piece) {
+    const int64_t tile = piece / blocks, block = piece % blocks, group = tile / tiles;
+    const int64_t first = tile % tiles * OUTPUTS, outs = d.out - first < OUTPUTS ? d.out - first : OUTPUTS;
+    const int64_t out = group * d.out + first;
     const int64_t begin = block * d.rows() / blocks, end = (block + 1) * d.rows() / blocks, rows = end - begin;
-    const Workspace<A> sums(d.images * rows * width);
-    for (int64_t row = begin; row < end; ++row)
-      for (int64_t n = 0; n < d.images; ++n) {
-        A* line = &sums[(n * rows + row - begin) * width];
-        for (int64_t i = 0; i < width; ++i)
-          line[i] = bias && i < columns ? load_one(bias + out * positions + row * columns + i) : 0;
-      }
-    for (int64_t c = 0; c < d.in; ++c) {
-      const T* kernels = weight + (out * d.in + c) * taps * positions;
-      const A* channel = packed.data() + (first_in + c) * lines.image;
+    const int64_t next_sum = rows * width, next_image_sum = outs * next_sum;
+    const Workspace<A> sums(d.images * next_image_sum);
+    for (int64_t o = 0; o < outs; ++o)
+      for (int64_t row = begin; row < end; ++row)
+        for (int64_t n = 0; n < d.images; ++n) {
+          A* line = &sums[n * next_image_sum + o * next_sum + (row - begin) * width];
+          for (int64_t i = 0; i < width; ++i)
+            line[i] = bias && i < columns ? load_one(bias + (out + o) * positions + row * columns + i) : 0;
+        }
+    for (int64_t in = 0; in < d.in; in += together) {
+      const int64_t channels = d.in - in < together ? d.in - in : together;
+      const T* kernels = weight + (out * d.in + in) * taps * positions;
+      const A* channel = packed.data() + (group * d.in + in) * lines.image;
       for (int64_t row = begin; row < end; ++row) {
         const Tap* tap = all.of(row);
         const int64_t count = all.count(row);
         for (int64_t i = 0; i < columns; i += V) {
           const int some = static_cast<int>(columns - i < V ? columns - i : V);
-          for_pictures<PICTURES>(0, d.images, [&](auto pictures, int64_t n) {
-            constexpr int N = decltype(pictures)::value;
-            A* line = &sums[(n * rows + row - begin) * width + i];
-            const A* samples = channel + n * next_image + i;
-            vec<A> sum[N];
-            UNROLLED(b, N) sum[b] = load(line + b * rows * width);
-            for (int64_t t = 0; t < count; ++t) {
-              const vec<A> w = load_some(kernels + tap[t].weight + i, some);
-              UNROLLED(b, N) sum[b] = fma(w, load(samples + b * next_image + tap[t].sample), sum[b]);
-            }
-            UNROLLED(b, N) store(line + b * rows * width, sum[b]);
+          for_blocks<PICTURES>(0, d.images, [&](auto pictures, int64_t n) {
+            for_blocks<OUTPUTS>(0, outs, [&](auto outputs, int64_t o) {
+              constexpr int N = decltype(pictures)::value, M = decltype(outputs)::value;
+              A* line = &sums[n * next_image_sum + o * next_sum + (row - begin) * width + i];
+              vec<A> sum[M][N];
+              UNROLLED(m, M) UNROLLED(b, N) sum[m][b] = load(line + m * next_sum + b * next_image_sum);
+              for (int64_t c = 0; c < channels; ++c) {
+                const T* from = kernels + (o * d.in + c) * taps * positions + i;
+                const A* samples = channel + c * lines.image + n * next_image + i;
+                for (int64_t t = 0; t < count; ++t) {
+                  vec<A> w[M];
+                  UNROLLED(m, M) {
+                    const T* here = from + m * next_out + tap[t].weight;
+                    w[m] = load_some(here, some);
+                    __builtin_prefetch(here + 2 * columns);  // the next rows of dozens of streams: too many for the machine
+                  }
+                  UNROLLED(b, N) {
+                    const vec<A> sample = load(samples + b * next_image + tap[t].sample);
+                    UNROLLED(m, M) sum[m][b] = fma(w[m], sample, sum[m][b]);
+                  }
+                }
+              }
+              UNROLLED(m, M) UNROLLED(b, N) store(line + m * next_sum + b * next_image_sum, sum[m][b]);
+            });
           });
         }
       }
     }
     for (int64_t n = 0; n < d.images; ++n)
-      for (int64_t row = begin; row < end; ++row) {
-        const A* line = &sums[(n * rows + row - begin) * width];
-        T* result = y.data + n * y.image + out * y.channel + row * y.row;
-        for (int64_t i = 0; i < columns; ++i) store_one(result + i * y.column, line[i]);
-      }
+      for (int64_t o = 0; o < outs; ++o)
+        for (int64_t row = begin; row < end; ++row) {
+          const A* line = &sums[n * next_image_sum + o * next_sum + (row - begin) * width];
+          T* result = y.data + n * y.image + (out + o) * y.channel + row * y.row;
+          for (int64_t i = 0; i < columns; ++i) store_one(result + i * y.column, line[i]);
+        }
   });
 }
 
@@ -159,37 +183,49 @@ void gradient_of_weight(const Local& d, const Lines& lines, const Taps& all, con
   constexpr int V = lanes<T>;
   const int64_t width = d.padded_columns(V), columns = d.axis[2].out, taps = d.taps(), positions = d.positions();
   const int64_t next_x = d.in_channels() * lines.image, next_dy = d.out_channels() * d.rows() * width;
-  for_pieces(d.out_channels() * d.in, [&](int64_t piece) {
-    const int64_t out = piece / d.in, in = out / d.out * d.in + piece % d.in;
+  const int64_t tiles = (d.out + OUTPUTS - 1) / OUTPUTS, next_out = d.in * taps * positions;
+  for_pieces(d.groups * tiles * d.in, [&](int64_t piece) {
+    const int64_t tile = piece / d.in, c = piece % d.in, group = tile / tiles;
+    const int64_t first = tile % tiles * OUTPUTS, outs = d.out - first < OUTPUTS ? d.out - first : OUTPUTS;
+    const int64_t out = group * d.out + first, in = group * d.in + c;
     const Workspace<bool> met(taps);
-    T* result = dw + piece * taps * positions;
+    T* result = dw + (out * d.in + c) * taps * positions;
     for (int64_t row = 0; row < d.rows(); ++row) {
       const Tap* tap = all.of(row);
       const int64_t count = all.count(row);
       for (int64_t t = 0; t < taps; ++t) met[t] = false;
       for (int64_t t = 0; t < count; ++t) met[tap[t].number] = true;
-      for (int64_t t = 0; t < taps; ++t)
-        for (int64_t i = 0; !met[t] && i < columns; ++i) store_one(result + t * positions + row * columns + i, A{0});
+      for (int64_t o = 0; o < outs; ++o)
+        for (int64_t t = 0; t < taps; ++t)
+          for (int64_t i = 0; !met[t] && i < columns; ++i)
+            store_one(result + o * next_out + t * positions + row * columns + i, A{0});
       for (int64_t i = 0; i < columns; i += V) {
         const int some = static_cast<int>(columns - i < V ? columns - i : V);
         const A* gradient = dy + (out * d.rows() + row) * width + i;
         const A* samples = x + in * lines.image + i;
-        for_pictures<PICTURES>(0, count, [&](auto block, int64_t t) {  // taps share a register of gradients
-          constexpr int N = decltype(block)::value;
-          const A* from[N];
-          vec<A> sum[N];
-          UNROLLED(b, N) from[b] = samples + tap[t + b].sample, sum[b] = vec<A>{};
-          for (int64_t n = 0; n < d.images; ++n) {
-            const vec<A> g = load(gradient + n * next_dy);
-            UNROLLED(b, N) sum[b] = fma(g, load(from[b] + n * next_x), sum[b]);
-          }
-          UNROLLED(b, N) {
-            T* to = result + tap[t + b].weight + i;
-            if (some == V)
-              store(to, sum[b]);
-            else
-              store_first(to, sum[b], some);
-          }
+        for_blocks<TAPS>(0, count, [&](auto block, int64_t t) {
+          for_blocks<OUTPUTS>(0, outs, [&](auto outputs, int64_t o) {
+            constexpr int N = decltype(block)::value, M = decltype(outputs)::value;
+            const A* from[N];
+            vec<A> sum[M][N];
+            UNROLLED(b, N) from[b] = samples + tap[t + b].sample;
+            UNROLLED(m, M) UNROLLED(b, N) sum[m][b] = vec<A>{};
+            for (int64_t n = 0; n < d.images; ++n) {
+              vec<A> g[M];
+              UNROLLED(m, M) g[m] = load(gradient + n * next_dy + (o + m) * d.rows() * width);
+              UNROLLED(b, N) {
+                const vec<A> sample = load(from[b] + n * next_x);
+                UNROLLED(m, M) sum[m][b] = fma(g[m], sample, sum[m][b]);
+              }
+            }
+            UNROLLED(m, M) UNROLLED(b, N) {
+              T* to = result + (o + m) * next_out + tap[t + b].weight + i;
+              if (some == V)
+                store(to, sum[m][b]);
+              else
+                store_first(to, sum[m][b], some);
+            }
+          });
         });
       }
     }
@@ -204,6 +240,7 @@ void gradient_of_input(const Local& d, const Lines& lines, const Taps& all, cons
   const Axis& axis = d.axis[2];
   const int64_t width = d.padded_columns(V), columns = axis.out, taps = d.taps(), positions = d.positions();
   const int64_t next_dy = d.out_channels() * d.rows() * width, rows_in = d.axis[0].in * d.axis[1].in;
+  const int64_t next_out = d.in * taps * positions;
   int64_t share = BUFFER / lines.image / PICTURES * PICTURES;
   if (share < PICTURES) share = PICTURES;
   const int64_t shares = (d.images + share - 1) / share;
@@ -212,23 +249,37 @@ void gradient_of_input(const Local& d, const Lines& lines, const Taps& all, cons
     const int64_t images = d.images - first < share ? d.images - first : share;
     const Workspace<A> sums(images * lines.image);
     std::memset(sums.data(), 0, static_cast<size_t>(images * lines.image) * sizeof(A));
-    for (int64_t out = group * d.out; out < (group + 1) * d.out; ++out) {
-      const T* kernels = weight + (out * d.in + in % d.in) * taps * positions;
-      for (int64_t row = 0; row < d.rows(); ++row) {
-        const Tap* tap = all.of(row);
-        const int64_t count = all.count(row);
-        const A* gradient = dy + first * next_dy + (out * d.rows() + row) * width;
-        for (int64_t t = 0; t < count; ++t)
-          for (int64_t i = 0; i < columns; i += V) {
-            const int some = static_cast<int>(columns - i < V ? columns - i : V);
-            const vec<A> w = load_some(kernels + tap[t].weight + i, some);
-            for_pictures<PICTURES>(0, images, [&](auto pictures, int64_t n) {
-              constexpr int N = decltype(pictures)::value;
-              A* to = sums.data() + n * lines.image + tap[t].sample + i;
-              UNROLLED(b, N)
-                store(to + b * lines.image, fma(w, load(gradient + (n + b) * next_dy + i), load(to + b * lines.image)));
-            });
-          }
+    const T* kernels = weight + (group * d.out * d.in + in % d.in) * taps * positions;
+    for (int64_t row = 0; row < d.rows(); ++row) {
+      const Tap* tap = all.of(row);
+      const int64_t count = all.count(row);
+      for (int64_t i = 0; i < columns; i += V) {
+        const int some = static_cast<int>(columns - i < V ? columns - i : V);
+        const A* gradient = dy + first * next_dy + (group * d.out * d.rows() + row) * width + i;
+        for_blocks<TAPS>(0, count, [&](auto block, int64_t t) {
+          for_blocks<PICTURES>(0, images, [&](auto pictures, int64_t n) {
+            constexpr int N = decltype(pictures)::value, M = decltype(block)::value;
+            const T* from[M];
+            vec<A> sum[M][N];
+            UNROLLED(m, M) from[m] = kernels + tap[t + m].weight + i;
+            UNROLLED(m, M) UNROLLED(b, N) sum[m][b] = vec<A>{};
+            for (int64_t out = 0; out < d.out; ++out) {
+              vec<A> w[M];
+              UNROLLED(m, M) {
+                w[m] = load_some(from[m] + out * next_out, some);
+                __builtin_prefetch(from[m] + out * next_out + 2 * columns);
+              }
+              UNROLLED(b, N) {
+                const vec<A> g = load(gradient + (n + b) * next_dy + out * d.rows() * width);
+                UNROLLED(m, M) sum[m][b] = fma(w[m], g, sum[m][b]);
+              }
+            }
+            UNROLLED(m, M) UNROLLED(b, N) {
+              A* to = sums.data() + (n + b) * lines.image + tap[t + m].sample + i;
+              store(to, load(to) + sum[m][b]);
+            }
+          });
+        });
       }
     }
     for (int64_t n = 0; n < images; ++n)
