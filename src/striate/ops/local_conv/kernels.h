@@ -53,6 +53,33 @@ struct Taps {
   int64_t count(int64_t row) const { return first[row + 1] - first[row]; }
 };
 
+// `count` numbers, `step` apart on one side, side by side on the other.
+template <class T>
+STRIATE_INLINE void load_line(const T* from, int64_t step, int64_t count, arithmetic<T>* to) {
+  int64_t i = 0;
+  for (; step == 1 && i + lanes<T> <= count; i += lanes<T>) store(to + i, load(from + i));
+  for (; i < count; ++i) to[i] = load_one(from + i * step);
+}
+template <class T>
+STRIATE_INLINE void store_line(const arithmetic<T>* from, int64_t count, T* to, int64_t step) {
+  int64_t i = 0;
+  for (; step == 1 && i + lanes<T> <= count; i += lanes<T>) store(to + i, load(from + i));
+  for (; i < count; ++i) store_one(to + i * step, from[i]);
+}
+
+// Calls body(where in a row of lines, its column in the picture, how many; the columns are a stride apart) for
+// the samples of each line that are not padding.
+template <class Body>
+STRIATE_INLINE void for_lines(const Axis& axis, const Lines& lines, const Body& body) {
+  for (int64_t phase = 0; phase < lines.phases; ++phase) {
+    const int64_t start = phase - axis.before, skipped = start < 0 ? (-start + axis.stride - 1) / axis.stride : 0;
+    const int64_t column = start + skipped * axis.stride;
+    int64_t count = column < axis.in ? (axis.in - 1 - column) / axis.stride + 1 : 0;
+    if (count > lines.width - skipped) count = lines.width - skipped;
+    if (count > 0) body(phase * lines.width + skipped, column, count);
+  }
+}
+
 template <class T>
 void pack(const Local& d, const Lines& lines, const Strided<const T>& from, arithmetic<T>* to) {
   const Axis& axis = d.axis[2];
@@ -60,12 +87,11 @@ void pack(const Local& d, const Lines& lines, const Strided<const T>& from, arit
   for_pieces(d.images * d.in_channels(), [&](int64_t piece) {
     const T* channel = from.data + piece / d.in_channels() * from.image + piece % d.in_channels() * from.channel;
     arithmetic<T>* line = to + piece * lines.image;
-    for (int64_t row = 0; row < rows; ++row, channel += from.row)
-      for (int64_t phase = 0; phase < lines.phases; ++phase, line += lines.width) {
-        int64_t column = phase - axis.before;
-        for (int64_t i = 0; i < lines.width; ++i, column += axis.stride)
-          line[i] = column < 0 || column >= axis.in ? 0 : load_one(channel + column * from.column);
-      }
+    std::memset(line, 0, static_cast<size_t>(lines.image) * sizeof(arithmetic<T>));
+    for (int64_t row = 0; row < rows; ++row, channel += from.row, line += lines.row)
+      for_lines(axis, lines, [&](int64_t place, int64_t column, int64_t count) {
+        load_line(channel + column * from.column, axis.stride * from.column, count, line + place);
+      });
   });
 }
 
@@ -76,8 +102,10 @@ void pack_gradient(const Local& d, const Strided<const T>& from, arithmetic<T>* 
   for_pieces(d.images * d.out_channels(), [&](int64_t piece) {
     const T* line = from.data + piece / d.out_channels() * from.image + piece % d.out_channels() * from.channel;
     arithmetic<T>* packed = to + piece * rows * width;
-    for (int64_t row = 0; row < rows; ++row, line += from.row, packed += width)
-      for (int64_t i = 0; i < width; ++i) packed[i] = i < columns ? load_one(line + i * from.column) : 0;
+    for (int64_t row = 0; row < rows; ++row, line += from.row, packed += width) {
+      load_line(line, from.column, columns, packed);
+      for (int64_t i = columns; i < width; ++i) packed[i] = 0;
+    }
   });
 }
 
@@ -170,8 +198,7 @@ void local_forward(const Local& d, const Strided<const T>& x, const T* weight, c
       for (int64_t o = 0; o < outs; ++o)
         for (int64_t row = begin; row < end; ++row) {
           const A* line = &sums[n * next_image_sum + o * next_sum + (row - begin) * width];
-          T* result = y.data + n * y.image + (out + o) * y.channel + row * y.row;
-          for (int64_t i = 0; i < columns; ++i) store_one(result + i * y.column, line[i]);
+          store_line(line, columns, y.data + n * y.image + (out + o) * y.channel + row * y.row, y.column);
         }
   });
 }
@@ -286,11 +313,11 @@ void gradient_of_input(const Local& d, const Lines& lines, const Taps& all, cons
       for (int64_t row = 0; row < rows_in; ++row) {
         const A* line = sums.data() + n * lines.image + row * lines.row;
         T* result = dx.data + (first + n) * dx.image + in * dx.channel + row * dx.row;
-        for (int64_t column = 0; column < axis.in; ++column) {
-          const int64_t at = column + axis.before, phase = at % axis.stride, i = at / axis.stride;
-          const bool met = phase < lines.phases && i < lines.width;
-          store_one(result + column * dx.column, met ? line[phase * lines.width + i] : A{0});
-        }
+        if (axis.stride > 1)  // a sample may be in no window
+          for (int64_t column = 0; column < axis.in; ++column) store_one(result + column * dx.column, A{0});
+        for_lines(axis, lines, [&](int64_t place, int64_t column, int64_t count) {
+          store_line(line + place, count, result + column * dx.column, axis.stride * dx.column);
+        });
       }
   });
 }
