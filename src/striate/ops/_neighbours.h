@@ -16,6 +16,19 @@ STRIATE_INLINE int64_t source_of(const Axis& axis, bool backward, int64_t target
   return at >= 0 && at % axis.stride == 0 && at / axis.stride < axis.out ? at / axis.stride : -1;
 }
 
+// Calls body(source plane, source row, row of the kernel) for all rows of sources that a row of targets has.
+template <class Body>
+STRIATE_INLINE void for_kernel_rows(const Windows& d, bool backward, int64_t plane, int64_t row, const Body& body) {
+  for (int64_t kd = 0; kd < d.axis[0].kernel; ++kd) {
+    const int64_t at_plane = source_of(d.axis[0], backward, plane, kd);
+    if (at_plane < 0) continue;
+    for (int64_t kh = 0; kh < d.axis[1].kernel; ++kh) {
+      const int64_t at_row = source_of(d.axis[1], backward, row, kh);
+      if (at_row >= 0) body(at_plane, at_row, kd * d.axis[1].kernel + kh);
+    }
+  }
+}
+
 template <class T>
 STRIATE_INLINE vec<T> load_some(const T* from, int count) {
   return count == lanes<T> ? load(from) : load_first(from, count);

@@ -180,16 +180,10 @@ void correlate(const Windows& d, bool backward, const Lines& lines, const Planes
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       tile.reach(needed(d.axis[1], backward, {row, row + 1}).end);
       int64_t count = 0;
-      for (int64_t kd = 0; kd < d.axis[0].kernel; ++kd) {
-        const int64_t at_plane = source_of(d.axis[0], backward, plane, kd);
-        if (at_plane < 0) continue;
-        for (int64_t kh = 0; kh < d.axis[1].kernel; ++kh) {
-          const int64_t at_row = source_of(d.axis[1], backward, row, kh);
-          if (at_row < 0) continue;
-          scratch.rows[count] = tile.line(at_plane, at_row);
-          scratch.weights[count++] = weights + (kd * d.axis[1].kernel + kh) * d.axis[2].kernel * V;
-        }
-      }
+      for_kernel_rows(d, backward, plane, row, [&](int64_t at_plane, int64_t at_row, int64_t in_kernel) {
+        scratch.rows[count] = tile.line(at_plane, at_row);
+        scratch.weights[count++] = weights + in_kernel * d.axis[2].kernel * V;
+      });
       const int64_t offset = (plane * target_rows + row) * target_columns;
       for (int64_t l = 0; l < lines.count; ++l) {
         sum_line<A>(scratch.rows, scratch.weights, count, lines.line[l], start, scratch.out);
@@ -218,16 +212,10 @@ void add_weight_gradient(const Windows& d, const Lines& lines, const Planes<cons
       store(bias, total);
       if (line.taps == 0) continue;  // all of them lie beside the picture: there is no offset
       int64_t count = 0;
-      for (int64_t kd = 0; kd < d.axis[0].kernel; ++kd) {
-        const int64_t at_plane = source_of(d.axis[0], false, plane, kd);
-        if (at_plane < 0) continue;
-        for (int64_t kh = 0; kh < d.axis[1].kernel; ++kh) {
-          const int64_t at_row = source_of(d.axis[1], false, row, kh);
-          if (at_row < 0) continue;
-          scratch.rows[count] = tile.line(at_plane, at_row) + line.offset[0] * V;
-          scratch.sums[count++] = sums + ((kd * d.axis[1].kernel + kh) * d.axis[2].kernel + line.tap[0]) * V;
-        }
-      }
+      for_kernel_rows(d, false, plane, row, [&](int64_t at_plane, int64_t at_row, int64_t in_kernel) {
+        scratch.rows[count] = tile.line(at_plane, at_row) + line.offset[0] * V;
+        scratch.sums[count++] = sums + (in_kernel * d.axis[2].kernel + line.tap[0]) * V;
+      });
       if (line.dense) {
         for (int64_t t = 0; t < line.taps; t += NEIGHBOURS) {
           sum_neighbours_of<A>(line.taps - t < NEIGHBOURS ? line.taps - t : NEIGHBOURS, scratch.out, line.count,

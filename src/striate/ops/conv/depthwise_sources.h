@@ -66,15 +66,9 @@ struct Sources {
     const int64_t row = number % target(1), plane = number / target(1) % target(0);
     const int64_t image = number / target(1) / target(0);
     count = 0;
-    for (int64_t kd = 0; kd < d.axis[0].kernel; ++kd) {
-      const int64_t at_plane = source_of(d.axis[0], backward, plane, kd);
-      if (at_plane < 0) continue;
-      for (int64_t kh = 0; kh < d.axis[1].kernel; ++kh) {
-        const int64_t at_row = source_of(d.axis[1], backward, row, kh);
-        if (at_row < 0) continue;
-        rows[count] = from + ((image * source(0) + at_plane) * source(1) + at_row) * columns * channels;
-        kernel_row[count++] = kd * d.axis[1].kernel + kh;
-      }
-    }
+    for_kernel_rows(d, backward, plane, row, [&](int64_t at_plane, int64_t at_row, int64_t in_kernel) {
+      rows[count] = from + ((image * source(0) + at_plane) * source(1) + at_row) * columns * channels;
+      kernel_row[count++] = in_kernel;
+    });
   }
 };
