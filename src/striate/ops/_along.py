@@ -9,7 +9,8 @@ from torch import Tensor
 
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
-from striate.ops._checks import Pairs, check_weight, per_dimension, settled_padding
+from striate.ops._checks import Pairs, check_weight, padding_pairs, per_dimension, settled_padding
+from striate.ops.conv.depthwise_pair import pair_conv, pair_obstacle
 from striate.ops.conv.op import conv2d, conv3d
 
 CONVOLUTIONS = {2: conv2d, 3: conv3d}
@@ -29,6 +30,26 @@ def settle(operator: str, rank: int, stride: Whole, padding: Pads, dilation: Who
         0 if paddings == (0,) * rank else paddings,
         1 if dilations == ones else dilations,
     )
+
+
+def convolve_each(
+    axes: Sequence[int],
+    input: Tensor,
+    weights: tuple[Tensor, ...],
+    biases: tuple[Tensor | None, ...],
+    settings: Settings,
+    groups: int,
+) -> Tensor:
+    """Convolve along one axis after the other; each has a weight and a bias, see :func:`convolve_along`."""
+    strides, padding, dilations = settings
+    if len(axes) == 2 and input.dim() == 4 and strides == 1 == dilations and groups > 1:
+        kernel = weights[0].shape[2:]
+        pairs = padding_pairs("", padding, input.shape[2:], (kernel[0],) * 2, (1, 1), (1, 1))
+        if not pair_obstacle(input, weights, biases, pairs, groups):
+            return pair_conv(input, weights, biases, pairs)
+    for axis, weight, bias in zip(axes, weights, biases, strict=True):
+        input = convolve_along(axis, input, weight, bias, settings, groups)
+    return input
 
 
 def convolve_along(

@@ -21,15 +21,16 @@ class Frame {
   Frame(const int64_t (&source)[3], const int64_t (&before)[3], const int64_t (&reach)[3], int64_t step)
       : source_{source[0], source[1], source[2]}, before_{before[0], before[1], before[2]}, step_(step),
         height_(larger(reach[1], source[1] + before[1])),
-        half_((larger(reach[2], source[2] + before[2]) + step - 1) / step + 2 * lanes<T>),
+        half_(((larger(reach[2], source[2] + before[2]) + step - 1) / step / lanes<T> + 3) * lanes<T>),
+        shift_(step == 1 ? (lanes<T> - before[2] % lanes<T>) % lanes<T> : 0),
         data_(larger(reach[0], source[0] + before[0]) * height_ * step * half_) {
     std::memset(data_.data(), 0, static_cast<size_t>(larger(reach[0], source[0] + before[0]) * height_ * pitch()) * sizeof(A));
   }
   int64_t pitch() const { return step_ * half_; }
   int64_t half() const { return half_; }  // between the even and the odd columns
-  A* row(int64_t plane, int64_t row) const { return data_.data() + (plane * height_ + row) * pitch(); }
+  A* row(int64_t plane, int64_t row) const { return data_.data() + (plane * height_ + row) * pitch() + shift_; }
 
-  void fill(const T* from) {
+  void fill(const T* from) const {
     for (int64_t plane = 0; plane < source_[0]; ++plane)
       for (int64_t r = 0; r < source_[1]; ++r, from += source_[2]) {
         A* to = row(plane + before_[0], r + before_[1]);
@@ -63,14 +64,35 @@ class Frame {
   }
 
   int64_t source_[3], before_[3], step_, height_, half_;
+  int64_t shift_;  // puts the first samples of rows where registers begin in memory
   Workspace<A> data_;
 };
 
+// Memory that is read next: each turn of a loop begins to load a part of it, as what hardware foresees ends with a picture's
+// channel, and while there is arithmetic to do memory would rest.
+class Ahead {
+ public:
+  Ahead(const void* from, int64_t bytes, int64_t turns)
+      : at_(reinterpret_cast<uintptr_t>(from)), end_(at_ + static_cast<uintptr_t>(bytes)),
+        part_((static_cast<uintptr_t>(bytes) / LINE / static_cast<uintptr_t>(turns > 0 ? turns : 1) + 1) * LINE) {}
+  static Ahead nothing() { return Ahead(nullptr, 0, 1); }
+  STRIATE_INLINE void turn() {
+    const uintptr_t stop = at_ + part_ < end_ ? at_ + part_ : end_;
+    for (; at_ < stop; at_ += LINE) __builtin_prefetch(reinterpret_cast<const void*>(at_), 0, 2);
+  }
+
+ private:
+  static constexpr uintptr_t LINE = 64;
+  uintptr_t at_, end_, part_;
+};
+
 // Rows of targets: to[r][x] = (start or sums[r][x]) + Σ over u, t of source[r·STEP + u][x·STEP + t] · weights[u][t], R
-// of them at once, the last ones overlapping; to `sums`, of whole registers, while there is `more`.
-template <class T, int H, int W, int STEP, int R>
+// of them at once, the last ones overlapping; to `sums`, of whole registers, while there is `more`. Targets' rows lie
+// `apart` numbers from each other.
+template <class T, int H, int W, int STEP, int R, class To>
 void add_rows(const arithmetic<T>* source, int64_t pitch, int64_t half, const arithmetic<T>* weights,
-              arithmetic<T> start, bool first, bool more, arithmetic<T>* sums, T* to, int64_t rows, int64_t columns) {
+              arithmetic<T> start, bool first, bool more, arithmetic<T>* sums, To* to, int64_t apart, int64_t rows,
+              int64_t columns, Ahead& ahead) {
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
   vec<T> weight[H][W];
@@ -79,6 +101,7 @@ void add_rows(const arithmetic<T>* source, int64_t pitch, int64_t half, const ar
   const int64_t whole = (columns + V - 1) / V * V;
   for (int64_t band = 0; band < rows; band += R) {
     const int64_t begin = band + R <= rows ? band : rows - R;
+    ahead.turn();
     for (int64_t x = 0; x < columns; x += V) {
       vec<T> sum[R];
       UNROLLED(r, R) sum[r] = first ? broadcast<vec<T>>(start) : load(sums + (begin + r) * whole + x);
@@ -95,16 +118,16 @@ void add_rows(const arithmetic<T>* source, int64_t pitch, int64_t half, const ar
       if (more)
         UNROLLED(r, R) store(sums + (begin + r) * whole + x, sum[r]);
       else
-        UNROLLED(r, R) store_some(to + (begin + r) * columns + x, sum[r], here);
+        UNROLLED(r, R) store_some(to + (begin + r) * apart + x, sum[r], here);
     }
   }
 }
 
 // gradients[u][t] += Σ over r, x of gradient[r][x] · source[r·STEP + u][x·STEP + t], a register of sums each, for some
-// times R rows; total += the gradient.
-template <class T, int H, int W, int STEP, int R>
-void dot_rows(const arithmetic<T>* source, int64_t pitch, int64_t half, const T* gradient, int64_t rows, int64_t columns,
-              arithmetic<T>* gradients, arithmetic<T>* total) {
+// times R rows, which lie `apart` numbers from each other; total += the gradient.
+template <class T, int H, int W, int STEP, int R, class From>
+void dot_rows(const arithmetic<T>* source, int64_t pitch, int64_t half, const From* gradient, int64_t apart, int64_t rows,
+              int64_t columns, arithmetic<T>* gradients, arithmetic<T>* total, Ahead& ahead) {
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
   vec<T> sum[H][W], all = load(total);
@@ -113,7 +136,7 @@ void dot_rows(const arithmetic<T>* source, int64_t pitch, int64_t half, const T*
   const auto add = [&](int64_t band, int64_t x, int here) __attribute__((always_inline)) {
     vec<T> g[R];
     UNROLLED(r, R) {
-      g[r] = load_some(gradient + (band + r) * columns + x, here);
+      g[r] = load_some(gradient + (band + r) * apart + x, here);
       all += g[r];
     }
     UNROLLED(row, (R - 1) * STEP + H) {
@@ -127,6 +150,7 @@ void dot_rows(const arithmetic<T>* source, int64_t pitch, int64_t half, const T*
     }
   };
   for (int64_t band = 0; band < rows; band += R) {
+    ahead.turn();
     int64_t x = 0;
     for (; x + V <= columns; x += V) add(band, x, V);
     if (x < columns) add(band, x, static_cast<int>(columns - x));  // what lies behind may be infinite
@@ -168,50 +192,54 @@ void spread_rows(const A* above, const A* here, const A* weights, A start, int64
 
 // A channel of a picture ---------------------------------------------------------------------------------------
 
-// The targets' planes and rows from a frame of sources, weights [plane][row][column] of `depth` planes.
-template <class T, int H, int W, int STEP>
+// The targets' planes and rows, `apart` numbers from each other, from a frame of sources, weights [plane][row][column] of
+// `depth` planes.
+template <class T, int H, int W, int STEP, class To>
 void correlate_picture(const Frame<T>& frame, const arithmetic<T>* weights, int64_t depth, arithmetic<T> start,
-                       const int64_t (&target)[3], arithmetic<T>* sums, T* to) {
+                       const int64_t (&target)[3], arithmetic<T>* sums, To* to, int64_t apart, Ahead ahead) {
   const int64_t rows = target[1], columns = target[2];
   const int64_t bands = rows / BAND * BAND, together = depth == 1 && bands ? rows : bands;  // sums must not overlap
   const int64_t whole = (columns + lanes<T> - 1) / lanes<T> * lanes<T>;
-  for (int64_t plane = 0; plane < target[0]; ++plane, to += rows * columns)
+  for (int64_t plane = 0; plane < target[0]; ++plane, to += rows * apart)
     for (int64_t k = 0; k < depth; ++k) {
       const bool first = k == 0, more = k + 1 < depth;
       const arithmetic<T>* weight = weights + k * H * W;
       if (together)
         add_rows<T, H, W, STEP, BAND>(frame.row(plane + k, 0), frame.pitch(), frame.half(), weight, start, first, more,
-                                      sums, to, together, columns);
+                                      sums, to, apart, together, columns, ahead);
       if (together < rows)
         add_rows<T, H, W, STEP, 1>(frame.row(plane + k, together * STEP), frame.pitch(), frame.half(), weight, start, first,
-                                   more, sums + together * whole, to + together * columns, rows - together, columns);
+                                   more, sums + together * whole, to + together * apart, apart, rows - together, columns,
+                                   ahead);
     }
 }
 
 // sums[tap] += the weights' gradient, a register each; the last register is the bias's.
-template <class T, int H, int W, int STEP>
-void dot_picture(const Frame<T>& frame, const T* gradient, int64_t depth, const int64_t (&out)[3], arithmetic<T>* sums,
-                 arithmetic<T>* ignored) {
+template <class T, int H, int W, int STEP, class From>
+void dot_picture(const Frame<T>& frame, const From* gradient, int64_t apart, int64_t depth, const int64_t (&out)[3], arithmetic<T>* sums,
+                 arithmetic<T>* ignored, Ahead ahead) {
   constexpr int V = lanes<T>;
   const int64_t bands = out[1] / DOT_BAND * DOT_BAND, rest = out[1] - bands;
-  for (int64_t plane = 0; plane < out[0]; ++plane, gradient += out[1] * out[2])
+  for (int64_t plane = 0; plane < out[0]; ++plane, gradient += out[1] * apart)
     for (int64_t k = 0; k < depth; ++k) {
       arithmetic<T>*sum = sums + k * H * W * V, *total = k ? ignored : sums + depth * H * W * V;
-      dot_rows<T, H, W, STEP, DOT_BAND>(frame.row(plane + k, 0), frame.pitch(), frame.half(), gradient, bands, out[2], sum, total);
+      dot_rows<T, H, W, STEP, DOT_BAND>(frame.row(plane + k, 0), frame.pitch(), frame.half(), gradient, apart, bands,
+                                       out[2], sum, total, ahead);
       if (rest)
-        dot_rows<T, H, W, STEP, 1>(frame.row(plane + k, bands * STEP), frame.pitch(), frame.half(), gradient + bands * out[2],
-                                   rest, out[2], sum, total);
+        dot_rows<T, H, W, STEP, 1>(frame.row(plane + k, bands * STEP), frame.pitch(), frame.half(), gradient + bands * apart,
+                                   apart, rest, out[2], sum, total, ahead);
     }
 }
 
 // The transpose with a stride of two, from a frame with a zero before each row and column.
 template <class T, int K>
 void spread_picture(const Frame<T>& frame, const arithmetic<T>* weights, arithmetic<T> start, const Windows& d,
-                  arithmetic<T>* lines, T* to) {
+                  arithmetic<T>* lines, T* to, Ahead ahead) {
   constexpr int V = lanes<T>;
   const int64_t rows = d.axis[1].in, columns = d.axis[2].in, top = d.axis[1].before, left = d.axis[2].before;
   const int64_t count = (left + columns + 1) / 2, length = (count + V) / V * V * 2;
   for (int64_t m = top / 2; 2 * m < top + rows; ++m) {
+    ahead.turn();
     spread_rows<arithmetic<T>, K>(frame.row(0, m) + 1, frame.row(0, m + 1) + 1, weights, start, count, lines, lines + length);
     for (int64_t phase = 0; phase < 2; ++phase) {
       const int64_t row = 2 * m + phase - top;
@@ -254,11 +282,15 @@ struct SmallKernel {
   void read_weights(const T* from, bool transposed, A* to) const {
     for (int64_t k = 0; k < taps; ++k) to[k] = load_one(from + (transposed && STEP == 1 ? taps - 1 - k : k));
   }
-  void transpose_picture(const Frame<T>& frame, const A* weights, A start, A* room, T* to) const {
+  void transpose_picture(const Frame<T>& frame, const A* weights, A start, A* room, T* to, const Ahead& ahead) const {
     if constexpr (STEP == 2)
-      spread_picture<T, H>(frame, weights, start, d, room, to);
+      spread_picture<T, H>(frame, weights, start, d, room, to, ahead);
     else
-      correlate_picture<T, H, W, 1>(frame, weights, depth, start, in, room, to);
+      correlate_picture<T, H, W, 1>(frame, weights, depth, start, in, room, to, in[2], ahead);
+  }
+  // The picture's channel at `from`, to be loaded beside the arithmetic for `targets`; no memory at the end of a piece.
+  static Ahead next(const T* from, bool is_last, int64_t size, const int64_t (&targets)[3], int64_t band, int64_t depth) {
+    return Ahead(from, is_last ? 0 : size * static_cast<int64_t>(sizeof(T)), targets[0] * depth * (targets[1] / band));
   }
 
   void correlate(bool backward, const T* from, const T* weight, const T* bias, T* to) const {
@@ -267,15 +299,19 @@ struct SmallKernel {
     for_pieces(pieces, [&](int64_t piece) {
       Frame<T> frame = backward ? gradients() : inputs();
       const Workspace<A> room = this->room(), weights(taps);
-      for (int64_t plane = piece * planes / pieces; plane < (piece + 1) * planes / pieces; ++plane) {
+      const int64_t end = (piece + 1) * planes / pieces;
+      for (int64_t plane = piece * planes / pieces; plane < end; ++plane) {
+        const T* following = from + (plane + 1) * from_size;
         const int64_t channel = plane % d.channels;
         const A start = bias ? load_one(bias + channel) : 0;
         read_weights(weight + channel * taps, backward, weights.data());
         frame.fill(from + plane * from_size);
         if (backward)
-          transpose_picture(frame, weights.data(), start, room.data(), to + plane * to_size);
+          transpose_picture(frame, weights.data(), start, room.data(), to + plane * to_size,
+                            next(following, plane + 1 == end, from_size, in, STEP == 2 ? 2 : BAND, depth));
         else
-          correlate_picture<T, H, W, STEP>(frame, weights.data(), depth, start, out, room.data(), to + plane * to_size);
+          correlate_picture<T, H, W, STEP>(frame, weights.data(), depth, start, out, room.data(), to + plane * to_size,
+                                            out[2], next(following, plane + 1 == end, from_size, out, BAND, depth));
       }
     });
   }
@@ -292,15 +328,18 @@ struct SmallKernel {
         read_weights(weight + channel * taps, true, weights.data());
         std::memset(sums.data(), 0, static_cast<size_t>((taps + 2) * V) * sizeof(A));
         for (int64_t image = 0; image < d.images; ++image) {
-          const int64_t plane = image * d.channels + channel;
+          const int64_t plane = image * d.channels + channel, following = plane + d.channels;
+          const bool is_last = image + 1 == d.images;
           const T* gradient = dy + plane * d.out_size();
           if (of_x) {
             of_x->fill(x + plane * d.in_size());
-            dot_picture<T, H, W, STEP>(*of_x, gradient, depth, out, sums.data(), sums.data() + (taps + 1) * V);
+            dot_picture<T, H, W, STEP>(*of_x, gradient, out[2], depth, out, sums.data(), sums.data() + (taps + 1) * V,
+                                        next(x + following * d.in_size(), is_last, d.in_size(), out, DOT_BAND, depth));
           }
           if (of_y) {
             of_y->fill(gradient);
-            transpose_picture(*of_y, weights.data(), 0, room.data(), dx + plane * d.in_size());
+            transpose_picture(*of_y, weights.data(), 0, room.data(), dx + plane * d.in_size(),
+                              next(dy + following * d.out_size(), is_last, d.out_size(), in, STEP == 2 ? 2 : BAND, depth));
           }
         }
         if (!of_x) continue;
@@ -310,8 +349,6 @@ struct SmallKernel {
       }
     });
   }
-
- private:
   // Pieces of at most `most` that are worth a thread's while.
   int64_t worth(int64_t most) const {
     const int64_t enough = 1 << 18, work = d.images * d.channels * d.out_size() * taps;
@@ -326,6 +363,10 @@ void with_small_kernel(const Windows& d, const Body& body) {
     body(SmallKernel<T, 7, 1, 1>(d));
   else if (d.axis[2].kernel == 7)
     body(SmallKernel<T, 1, 7, 1>(d));
+  else if (d.axis[2].kernel == 1)
+    body(SmallKernel<T, 3, 1, 1>(d));
+  else if (d.axis[1].kernel == 1)
+    body(SmallKernel<T, 1, 3, 1>(d));
   else if (d.axis[1].kernel == 4)
     body(SmallKernel<T, 4, 4, 2>(d));
   else if (d.axis[1].stride == 2)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
-from striate.ops._along import CONVOLUTIONS, check_along, convolve_along, settle
+from striate.ops._along import CONVOLUTIONS, check_along, convolve_each, settle
 from striate.ops._checks import (
     REFUSALS,
     check_addressable,
@@ -130,10 +130,7 @@ def _flattened_conv(
         if not input.is_floating_point() or weights[0].shape[2:] != (1,) * rank:
             _check(operator, input, weights, biases, stride, padding, dilation)
         result = CONVOLUTIONS[rank](input, weights[0], biases[0])
-        channels = weights[0].shape[0]
-        for axis, weight, bias in zip(AXES[rank], weights[1:], biases[1:], strict=True):
-            result = convolve_along(axis, result, weight, bias, settings, channels)
-        return result
+        return convolve_each(AXES[rank], result, weights[1:], biases[1:], settings, weights[0].shape[0])
     except REFUSALS as error:
         _check(operator, input, weights, biases, stride, padding, dilation)
         raise in_step(operator, error) from error

@@ -96,6 +96,8 @@ SAMPLES = [
     _call((2, 3, 7, 8), 4, (3, 3), name="pairs of paddings", padding=((0, 2), (1, 0))),
     _call((2, 3, 7, 8), 4, (3, 2), name="dilation", dilation=(2, 3)),
     _call((2, 16, 33, 35), 16, (5, 5), name="larger", padding=2, stride=2),
+    _call((2, 2, 9, 18), 3, (3, 3), name="3 taps in one pass", padding=1),
+    _call((2, 2, 9, 18), 3, (5, 5), name="5 taps in one pass", padding="same", biases=("vertical",)),
     _call((2, 2, 4, 5, 6), 3, (2, 3, 2), name="defaults"),
     _call((2, 2, 4, 5, 6), 3, (2, 3, 2), name="no bias", biases=()),
     _call((2, 2, 4, 5, 6), 3, (2, 3, 2), name="one bias", biases=("channel",), padding=1),
@@ -175,6 +177,7 @@ SPEC = OpSpec(
     ],
     paper="Jin, Dundar, Culurciello, arXiv 1412.5474",
     fill=fan_in_scaled,
+    library_operators=("depthwise_pair_conv", "depthwise_pair_conv_backward"),
     layer_samples=[
         LayerSample(
             "FlattenedConv2d",

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
-from striate.ops._along import check_along, convolve_along, settle
+from striate.ops._along import check_along, convolve_each, settle
 from striate.ops._checks import (
     REFUSALS,
     check_addressable,
@@ -127,12 +127,8 @@ def _spatial_separable_conv(
         settings = settle(operator, rank, stride, padding, dilation)
         if not input.is_floating_point():  # a convolution would take it
             _check(operator, input, weights, bias, stride, padding, dilation, groups)
-        result = input
-        for axis, weight in enumerate(weights):
-            result = convolve_along(
-                axis, result, weight, bias if axis == rank - 1 else None, settings, groups
-            )
-        return result
+        biases = (*[None] * (rank - 1), bias)
+        return convolve_each(range(rank), input, weights, biases, settings, groups)
     except REFUSALS as error:
         _check(operator, input, weights, bias, stride, padding, dilation, groups)
         raise in_step(operator, error) from error

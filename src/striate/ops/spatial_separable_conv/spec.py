@@ -107,6 +107,11 @@ SAMPLES = [
     _call((2, 4, 5, 6), 4, (3, 3), name="depthwise", groups=4, padding="same", bias=False),
     _call((2, 3, 5, 6), 6, (3, 3), name="depthwise, two kernels each", groups=3, stride=2, middle=3),
     _call((2, 16, 33, 35), 16, (5, 5), name="larger", padding=2, stride=2),
+    _call((2, 3, 9, 21), 3, (3, 3), name="depthwise, 3 taps in one pass", groups=3, padding=1),
+    _call(
+        (2, 3, 10, 17), 3, (5, 5), name="depthwise, 5 taps in one pass", groups=3, padding=((4, 0), (1, 3))
+    ),
+    _call((3, 2, 13, 19), 2, (7, 7), name="depthwise, 7 taps in one pass", groups=2, bias=False),
     _call((2, 2, 4, 5, 6), 3, (2, 3, 2), name="defaults"),
     _call((2, 2, 4, 5, 6), 3, (2, 3, 2), name="no bias", bias=False),
     _call((2, 2, 4, 5, 6), 3, (2, 3, 2), name="more channels between", middle=4),
@@ -195,6 +200,7 @@ SPEC = OpSpec(
     ],
     paper="Szegedy et al., arXiv 1512.00567, section 3.2; Rigamonti et al., CVPR 2013",
     fill=fan_in_scaled,
+    library_operators=("depthwise_pair_conv", "depthwise_pair_conv_backward"),
     layer_samples=[
         LayerSample(
             "SpatialSeparableConv2d",
