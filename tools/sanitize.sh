@@ -33,7 +33,8 @@ names=$(for name in $operators; do printf '[%s: or ' "$name"; done)
 tests=(tests/contract/test_{reference,gradients,shapes,layers,threads}.py)
 own=()
 for name in $operators; do own+=(tests/ops/test_"$name"*.py); done
-[ $# -gt 0 ] || set -- -q --capture=sys -p no:cacheprovider -o timeout=1200  # reports are written to stderr itself
+[ $# -gt 0 ] || set -- -q -n auto --maxprocesses=8 --dist worksteal
+set -- --capture=sys -p no:cacheprovider -o timeout=1200 "$@"  # reports are written to stderr itself
 run() {
     ASAN_OPTIONS=detect_leaks=0:alloc_dealloc_mismatch=0 UBSAN_OPTIONS=print_stacktrace=1 \
         LD_PRELOAD="$preload" PYTHONPATH="$PWD/$package" "$python" -m pytest "$@"
