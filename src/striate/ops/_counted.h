@@ -23,8 +23,23 @@ struct Counts {
         }
     }
   }
+  // At least one: windows in nothing but padding have nothing to divide.
+  template <class A>
+  A of_row(int64_t plane, int64_t row) const {
+    return least_one<A>(of(plane, row));
+  }
+  template <class A>
+  A of_column(int64_t column) const {
+    return least_one<A>(taps[2][static_cast<size_t>(column)]);
+  }
   int64_t of(int64_t plane, int64_t row) const {  // but for the columns
     return taps[0][static_cast<size_t>(plane)] * taps[1][static_cast<size_t>(row)];
+  }
+
+ private:
+  template <class A>
+  static A least_one(int64_t count) {
+    return static_cast<A>(count ? count : 1);
   }
 };
 

@@ -128,14 +128,40 @@ STRIATE_INLINE void copy(const T* from, int64_t count, T* to) {
   std::memcpy(to + count - SIZE, from + count - SIZE, 16);
 }
 
+// The larger of each pair; NaN wins, from either side. The processor's own gives `b` if one of them is none.
+#if defined(STRIATE_AVX512)
+STRIATE_INLINE floats larger(floats a, floats b) {
+  const __m512 either = _mm512_maskz_max_ps(0xffff, a, b);
+  return _mm512_mask_mov_ps(either, _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
+}
+STRIATE_INLINE doubles larger(doubles a, doubles b) {
+  const __m512d either = _mm512_maskz_max_pd(0xff, a, b);
+  return _mm512_mask_mov_pd(either, _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q), a);
+}
+#else
+template <class V>
+STRIATE_INLINE V larger(V a, V b) {
+  return max_nan(a, b);
+}
+#endif
+
+// What windows are reduced by: `map` of each number, then `of` two at a time.
 struct Largest {
   template <class V>
+  static STRIATE_INLINE V map(V value) {
+    return value;
+  }
+  template <class V>
   static STRIATE_INLINE V of(V a, V b) {
-    return max_nan(a, b);
+    return larger(a, b);
   }
   static constexpr double neutral = -__builtin_inf();
 };
 struct Total {
+  template <class V>
+  static STRIATE_INLINE V map(V value) {
+    return value;
+  }
   template <class V>
   static STRIATE_INLINE V of(V a, V b) {
     return a + b;
@@ -145,8 +171,8 @@ struct Total {
 
 template <class Op, class T>
 STRIATE_INLINE vec<T> over_rows(const T* const* rows, int64_t count, int64_t at, int some) {
-  vec<T> value = load_some(rows[0] + at, some);
-  for (int64_t r = 1; r < count; ++r) value = Op::of(value, load_some(rows[r] + at, some));
+  vec<T> value = Op::map(load_some(rows[0] + at, some));
+  for (int64_t r = 1; r < count; ++r) value = Op::of(value, Op::map(load_some(rows[r] + at, some)));
   return value;
 }
 
@@ -195,24 +221,27 @@ STRIATE_INLINE void deal_by(const T* const* rows, int64_t count, int64_t columns
   using order = std::make_integer_sequence<int, V>;
   using numbers = std::make_integer_sequence<std::conditional_t<sizeof(A) == 4, int32_t, int64_t>, V>;
   vec<A> row[S];
+  const auto block = [&](int64_t x, A* phase) __attribute__((always_inline)) {
+    UNROLLED(k, S) row[k] = Op::map(load(rows[0] + x + k * V));
+    for (int64_t r = 1; r < count; ++r) UNROLLED(k, S) row[k] = Op::of(row[k], Op::map(load(rows[r] + x + k * V)));
+    (store(phase + p * apart, phase_of<S, p>(row, row[0], order{})), ...);
+  };
   int64_t x = 0;
-  for (; x + S * V <= columns; x += S * V, to += V) {
-    UNROLLED(k, S) row[k] = over_rows<Op>(rows, count, x + k * V, V);
-    (store(to + p * apart, phase_of<S, p>(row, row[0], order{})), ...);
-  }
+  for (; x + S * V <= columns; x += S * V) block(x, to + x / S);
   const int rest = static_cast<int>(columns - x);
   if (!rest) return;
+  if (x && columns % S == 0) return block(columns - S * V, to + (columns - S * V) / S);  // some of them again
   UNROLLED(k, S) {
     const int some = rest - k * V;
     row[k] = some > 0 ? over_rows<Op>(rows, count, x + k * V, some < V ? some : V) : vec<A>{};
   }
-  (store(to + p * apart, first_of(phase_of<S, p>(row, row[0], order{}), (rest + S - 1 - p) / S,
-                                  static_cast<A>(Op::neutral), numbers{})),
+  (store(to + x / S + p * apart, first_of(phase_of<S, p>(row, row[0], order{}), (rest + S - 1 - p) / S,
+                                          static_cast<A>(Op::neutral), numbers{})),
    ...);
 }
 
 // `count` rows, from 1, are reduced to one, whose `columns` are dealt to phases that lie `apart`. Up to a register
-// of neutral numbers is put behind each phase: a masked store would delay the loads that follow. `scratch` has room
+// of neutral numbers may be put behind each phase: a masked store would delay the loads that follow. `scratch` has room
 // for the columns and a register, for greater strides.
 template <class Op, class T>
 void deal(const T* const* rows, int64_t count, int64_t columns, const Taps& taps, arithmetic<T>* to, int64_t apart,
@@ -267,29 +296,92 @@ STRIATE_INLINE void merge(const Taps& taps, int64_t columns, T* to, arithmetic<T
     store_some(to + x, load(scratch + x), static_cast<int>(columns - x < V ? columns - x : V));
 }
 
-// The results of each row of windows: what is under them, reduced first along planes and rows, then along
-// columns. There is a Finish for each piece: row(plane, row, windows, at) announces a row whose results begin at
-// `at` of those that are computed together, of(value, at) gives what is stored.
-template <class Op, class Finish, class T, class... More>
+// The taps that count of each column of windows, at least one; read by whole registers.
+template <class A, class Counted>
+Workspace<A> taps_of_columns(const Counted& counts, int64_t width) {
+  Workspace<A> columns(width + lanes<A>);
+  fill(columns.data() + width, lanes<A>, A{1});
+  for (int64_t i = 0; i < width; ++i) columns[i] = counts.template of_column<A>(i);
+  return columns;
+}
+
+// A number for each of some rows of windows that are computed together: a factor of the row times one of the column.
+template <class A>
+class PerWindow {
+ public:
+  PerWindow(int64_t rows, int64_t width) : number_(rows * width + lanes<A>), factor_(rows) {
+    fill(number_.data(), rows * width + lanes<A>, A{1});
+    fill(factor_.data(), rows, A{0});
+  }
+  void row(int64_t number, A factor, const A* columns, int64_t width) {
+    if (factor_[number] == factor) return;
+    factor_[number] = factor;
+    for (int64_t i = 0; i < width; ++i) number_[number * width + i] = factor * columns[i];
+  }
+  STRIATE_INLINE vec<A> at(int64_t index) const { return load(number_.data() + index); }
+
+ private:
+  Workspace<A> number_, factor_;
+};
+
+// B vectors of windows from their taps: numbers of dealt rows, at[t] away.
+template <class A, class Op, int B>
+struct Across {
+  vec<A> value[B];
+
+  STRIATE_INLINE Across(const A* from, const int64_t* at, int64_t count) {
+    UNROLLED(b, B) value[b] = broadcast<vec<A>>(Op::neutral);
+    for (int64_t t = 0; t < count; ++t) UNROLLED(b, B) value[b] = Op::of(value[b], load(from + at[t] + b * lanes<A>));
+  }
+};
+
+// Stores what Finish makes of them, the last vector of `some` numbers.
+template <int B, class T, class Finish, class... Values>
+STRIATE_INLINE void finish_some(const Finish& finish, int64_t index, T* to, int some, const Values&... values) {
+  constexpr int V = lanes<T>;
+  UNROLLED(b, B) store_some(to + b * V, finish.of(index + b * V, values.value[b]...), b + 1 < B ? V : some);
+}
+
+// `count` windows in a row, whose dealt rows are `room` apart for each Op.
+template <class... Ops, class T, class A, class Finish, int... k>
+STRIATE_INLINE void finish_row(const Finish& finish, int64_t index, const A* from, int64_t room, const Workspace<int64_t>& at,
+                               int64_t taps, int64_t count, T* to, std::integer_sequence<int, k...>) {
+  constexpr int V = lanes<T>;
+  for (int64_t i = 0; i < count; i += 2 * V) {
+    const int rest = static_cast<int>(count - i < 2 * V ? count - i : 2 * V);
+    if (rest > V)
+      finish_some<2>(finish, index + i, to + i, rest - V, Across<A, Ops, 2>(from + i + k * room, at.data(), taps)...);
+    else
+      finish_some<1>(finish, index + i, to + i, rest, Across<A, Ops, 1>(from + i + k * room, at.data(), taps)...);
+  }
+}
+
+// The results of each row of windows: what is under them, reduced by each Op, first along planes and rows, then along
+// columns. There is a Finish for each piece: row(plane, depth, row, windows, number) announces the rows that are computed
+// together, of(at, values…) gives what is stored.
+template <class Finish, class... Ops, class T, class... More>
 void reduce_rows(const Windows& w, const T* x, T* y, const More&... more) {
   using A = arithmetic<T>;
-  constexpr int V = lanes<T>, TOGETHER = 512;
+  constexpr int V = lanes<T>, TOGETHER = 512;  // numbers of rows that are dealt before their windows are finished
   const Axis &deep = w.axis[0], &high = w.axis[1], &wide = w.axis[2];
   const Taps taps(wide);
   const Neighbours planes(deep, false), rows(high, false);
   const Sweep sweep(w.images * w.channels * deep.out, high.out, wide.out);
   // Short rows are laid one behind the other where no margins are between them, that the registers are full.
-  const int64_t group = taps.span() || sweep.segment > TOGETHER ? 1 : TOGETHER / sweep.segment;
-  const int64_t apart = group * sweep.segment + taps.span() + V;
+  const bool is_flush = !taps.span();
+  const int64_t pitch = is_flush ? sweep.segment : sweep.segment + taps.span() + 2 * V;
+  const int64_t group = pitch > TOGETHER ? 1 : TOGETHER / pitch;
+  const int64_t apart = group * pitch + taps.span() + 2 * V, room = taps.phases * apart;
   const Workspace<int64_t> at(taps.count);
   for (int64_t t = 0; t < taps.count; ++t) at[t] = taps.tap[t].phase * apart + taps.tap[t].offset - taps.low;
   for_pieces(sweep.pieces(), [&](int64_t piece) {
     const auto part = sweep.part(piece);
     const int64_t width = part.columns.size();
-    const Workspace<A> memory(taps.phases * apart), scratch(taps.room());
+    const Workspace<A> memory(sizeof...(Ops) * room), scratch(taps.room());
     const Workspace<const T*> sources(planes.most() * rows.most());
     Finish finish(group, sweep.segment, more...);
-    fill(memory.data(), taps.phases * apart, static_cast<A>(Op::neutral));
+    A* each = memory.data();
+    ((fill(each, room, static_cast<A>(Ops::neutral)), each += room), ...);
     const Wanted wanted(taps, part.columns);
     for (int64_t plane = part.planes.begin; plane < part.planes.end; ++plane) {
       const int64_t depth = plane % deep.out;
@@ -301,21 +393,24 @@ void reduce_rows(const Windows& w, const T* x, T* y, const More&... more) {
           for (auto p = planes.begin(depth); p < planes.end(depth); ++p)
             for (auto r = rows.begin(row + g); r < rows.end(row + g); ++r)
               sources[count++] = picture + (p->source * high.in + r->source) * wide.in;
-          A* to = memory.data() + g * width + wanted.margin;
+          A* to = memory.data() + g * (is_flush ? width : pitch) + wanted.margin;
           if (count)
-            deal<Op>(sources.data(), count, wanted.columns, taps, to, apart, scratch.data());
+            ((deal<Ops>(sources.data(), count, wanted.columns, taps, to, apart, scratch.data()), to += room), ...);
           else
-            for (int64_t f = 0; f < taps.phases; ++f)
-              fill(to + f * apart, width + taps.span() - wanted.margin, static_cast<A>(Op::neutral));
-          finish.row(depth, row + g, part.columns, g);
+            for (int64_t f = 0; f < taps.phases; ++f, to += apart) {
+              A* each = to;
+              ((fill(each, width + taps.span() - wanted.margin, static_cast<A>(Ops::neutral)), each += room), ...);
+            }
+          finish.row(plane, depth, row + g, part.columns, g);
         }
         T* result = y + (plane * high.out + row) * wide.out + part.columns.begin;
-        const int64_t total = together * width;
-        for (int64_t p = 0; p < total; p += V) {
-          vec<A> value = broadcast<vec<A>>(Op::neutral);
-          for (int64_t t = 0; t < taps.count; ++t) value = Op::of(value, load(memory.data() + at[t] + p));
-          store_some(result + p, finish.of(value, p), static_cast<int>(total - p < V ? total - p : V));
-        }
+        constexpr std::make_integer_sequence<int, sizeof...(Ops)> each_op{};
+        if (is_flush)
+          finish_row<Ops...>(finish, 0, memory.data(), room, at, taps.count, together * width, result, each_op);
+        else
+          for (int64_t g = 0; g < together; ++g)
+            finish_row<Ops...>(finish, g * width, memory.data() + g * pitch, room, at, taps.count, width,
+                               result + g * wide.out, each_op);
       }
     }
   });

@@ -23,7 +23,7 @@ struct Place {
 
 // Taps of neighbouring windows: from[t][at …], and the number of each in the window.
 template <class S>
-struct Taps {
+struct TapLines {
   const S* const* from;
   const int* number;
   int64_t count;
@@ -233,7 +233,7 @@ class WindowRows {
           memory.number[count++] = static_cast<int>(first + columns.tap[t]);
         }
       }
-    const Taps<A> taps{memory.from.data(), memory.number.data(), count, V};
+    const TapLines<A> taps{memory.from.data(), memory.number.data(), count, V};
     const vec<A> whole = broadcast<vec<A>>(static_cast<A>(counts_.of(plane, row)));
     const vec<A> seen = broadcast<vec<A>>(static_cast<A>(inside_.of(plane, row)));
     const vec<A> one = broadcast<vec<A>>(1);
@@ -268,7 +268,7 @@ class WindowRows {
       const vec<A> seen = broadcast<vec<A>>(static_cast<A>(inside_.of(plane, row) * inside_.taps[2][static_cast<size_t>(o)]));
       for (int64_t c = 0; c < w_.channels; c += V) {
         const int some = static_cast<int>(w_.channels - c < V ? w_.channels - c : V);
-        const Taps<T> taps{memory.from_last.data(), memory.number.data(), count, some};
+        const TapLines<T> taps{memory.from_last.data(), memory.number.data(), count, some};
         body(taps, c, Everywhere{}, Place<A>{index + o * w_.channels + c, c, some, true, all, seen}, o);
       }
     }

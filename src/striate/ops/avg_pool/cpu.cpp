@@ -17,17 +17,11 @@ struct Divisors {
   }
   template <class A>
   A of_row(int64_t plane, int64_t row) const {
-    return fixed ? A{1} : least_one<A>(counts.taps[0][plane]) * least_one<A>(counts.taps[1][row]);
+    return fixed ? A{1} : counts.of_row<A>(plane, row);
   }
   template <class A>
   A of_column(int64_t column) const {
-    return fixed ? static_cast<A>(fixed) : least_one<A>(counts.taps[2][column]);
-  }
-
- private:
-  template <class A>  // windows in nothing but padding have sum 0 anyhow
-  static A least_one(int64_t taps) {
-    return static_cast<A>(taps ? taps : 1);
+    return fixed ? static_cast<A>(fixed) : counts.of_column<A>(column);
   }
 };
 

@@ -24,8 +24,8 @@ template <class T>
 void avg_pool_forward(const Windows& w, const Divisors& divisors, const T* x, T* y) {
   if (w.input_last) return avg_pool_last<T, false>(w, divisors, x, y);
   if (has_small_planes(w)) return avg_pool_small<T, false>(w, divisors, x, y);
-  const auto columns = divisors_of_columns<arithmetic<T>>(divisors, w.axis[2].out);
-  reduce_rows<Total, Means<arithmetic<T>>>(w, x, y, divisors, columns);
+  const auto columns = taps_of_columns<arithmetic<T>>(divisors, w.axis[2].out);
+  reduce_rows<Means<arithmetic<T>>, Total>(w, x, y, divisors, columns);
 }
 
 template <class T>

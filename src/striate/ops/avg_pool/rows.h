@@ -2,40 +2,21 @@
 //
 // Pasted after _rows.h.
 
-// The divisor's share of each column's windows; the other factor is a row's.
-template <class A>
-Workspace<A> divisors_of_columns(const Divisors& divisors, int64_t width) {
-  Workspace<A> columns(width + lanes<A>);  // read by whole registers
-  fill(columns.data() + width, lanes<A>, A{1});
-  for (int64_t i = 0; i < width; ++i) columns[i] = divisors.of_column<A>(i);
-  return columns;
-}
-
 // Divides sums of windows.
 template <class A>
 class Means {
  public:
   Means(int64_t rows, int64_t width, const Divisors& divisors, const Workspace<A>& columns)
-      : divisors_(divisors), columns_(columns), divisor_(rows * width + lanes<A>), factor_(rows) {
-    fill(divisor_.data(), rows * width + lanes<A>, A{1});
-    fill(factor_.data(), rows, A{0});
+      : divisors_(divisors), columns_(columns), divisor_(rows, width) {}
+  void row(int64_t, int64_t depth, int64_t row, Range windows, int64_t number) {
+    divisor_.row(number, divisors_.of_row<A>(depth, row), columns_.data() + windows.begin, windows.size());
   }
-  void row(int64_t plane, int64_t row, Range windows, int64_t number) {
-    const A factor = divisors_.of_row<A>(plane, row);
-    if (factor_[number] == factor) return;
-    factor_[number] = factor;
-    A* to = divisor_.data() + number * windows.size();
-    for (int64_t i = 0; i < windows.size(); ++i) to[i] = factor * columns_[windows.begin + i];
-  }
-  template <class V>
-  STRIATE_INLINE V of(V sum, int64_t at) const {
-    return sum / load(divisor_.data() + at);
-  }
+  STRIATE_INLINE vec<A> of(int64_t at, vec<A> sum) const { return sum / divisor_.at(at); }
 
  private:
   const Divisors& divisors_;
   const Workspace<A>& columns_;
-  Workspace<A> divisor_, factor_;
+  PerWindow<A> divisor_;
 };
 
 // The sum of rows of gradients, each divided by what its windows were divided by.
@@ -68,7 +49,7 @@ void avg_pool_rows_backward(const Windows& w, const Divisors& divisors, const T*
   const Taps taps(wide);
   const Neighbours planes(deep, true), rows(high, true);
   const Sweep sweep(w.images * w.channels * deep.in, high.in, taps.indices);
-  const Workspace<A> columns = divisors_of_columns<A>(divisors, wide.out);
+  const Workspace<A> columns = taps_of_columns<A>(divisors, wide.out);
   const ByPhase by_phase(taps);
   for_pieces(sweep.pieces(), [&](int64_t piece) {
     const auto part = sweep.part(piece);

@@ -1,8 +1,48 @@
-// Lp pooling and its gradient, on the rows of _window_rows.h. Any power but 1 and 2 is taken of numbers that the largest
+// Lp pooling and its gradient, on the rows of _window_rows.h; sums of magnitudes and squares on those of _rows.h. Any power but 1 and 2 is taken of numbers that the largest
 // of the window has been taken out of: neither powers nor their sum overflow or vanish.
 #include "_planes.h"
+#include "_rows.h"
+#include "_last.h"
 #include "_powers.h"
 #include "_window_rows.h"
+
+// What numbers are summed by: P is 1 or 2.
+template <int P>
+struct Powers : Total {
+  template <class V>
+  static STRIATE_INLINE V map(V x) {
+    if constexpr (P == 1)
+      return magnitude(x);
+    else
+      return x * x;
+  }
+};
+
+// Norms of windows from their sums.
+template <class A, int P>
+class Roots {
+ public:
+  Roots(int64_t rows, int64_t width, double full, const Counts& counts, const Workspace<A>& columns)
+      : full_(static_cast<A>(full)), counts_(counts), columns_(columns), taps_(rows, width) {}
+  void row(int64_t, int64_t depth, int64_t row, Range windows, int64_t number) {
+    taps_.row(number, counts_.of_row<A>(depth, row), columns_.data() + windows.begin, windows.size());
+  }
+  STRIATE_INLINE vec<A> of(int64_t at, vec<A> sum) const { return root(sum, broadcast<vec<A>>(full_) / taps_.at(at)); }
+
+  static STRIATE_INLINE vec<A> root(vec<A> sum, vec<A> weight) {
+    sum *= weight;
+    if constexpr (P == 1)
+      return sum;
+    else
+      return square_root(sum);
+  }
+
+ private:
+  A full_;
+  const Counts& counts_;
+  const Workspace<A>& columns_;
+  PerWindow<A> taps_;
+};
 
 // P: 1, 2, 3, or 0 for any other p.
 template <class T, int P>
@@ -107,7 +147,17 @@ struct Norms {
 
 template <class T, int P>
 void norms_of(const Windows& w, const Counts& counts, double p, double full, const T* x, T* y) {
-  pool_windows<T>(w, counts, counts, x, Norms<T, P>{p, full, nullptr, nullptr, y});
+  using A = arithmetic<T>;
+  if constexpr (P == 1 || P == 2) {
+    const auto columns = taps_of_columns<A>(counts, w.axis[2].out);
+    if (!w.input_last) return reduce_rows<Roots<A, P>, Powers<P>>(w, x, y, full, counts, columns);
+    reduce_last<Powers<P>>(w, x, y, [&](int64_t depth, int64_t row, int64_t column) {
+      const vec<A> weight = broadcast<vec<A>>(static_cast<A>(full) / (counts.of_row<A>(depth, row) * columns[column]));
+      return [weight](int64_t, int, vec<A> sum) { return Roots<A, P>::root(sum, weight); };
+    });
+  } else {
+    pool_windows<T>(w, counts, counts, x, Norms<T, P>{p, full, nullptr, nullptr, y});
+  }
 }
 template <class T, int P>
 void gradient_of(const Windows& w, const Counts& counts, double p, double full, const T* x, const T* dy,

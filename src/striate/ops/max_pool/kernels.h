@@ -2,6 +2,7 @@
 // one byte for each result and in the same order.
 #include "_neighbours.h"
 #include "_rows.h"
+#include "_last.h"
 #include "_small_planes.h"
 #include "max_pool/winners.h"
 
@@ -12,9 +13,9 @@
 
 struct AsItIs {
   AsItIs(int64_t, int64_t) {}
-  void row(int64_t, int64_t, Range, int64_t) {}
+  void row(int64_t, int64_t, int64_t, Range, int64_t) {}
   template <class V>
-  STRIATE_INLINE V of(V value, int64_t) const {
+  STRIATE_INLINE V of(int64_t, V value) const {
     return value;
   }
 };
@@ -28,11 +29,15 @@ inline bool is_whole(const Windows& w) {
 // `winners` may be null.
 template <class T>
 void max_pool_forward(const Windows& w, const T* x, T* y, uint8_t* winners) {
-  if (w.input_last) return max_pool_last(w, x, y, winners);
+  if (w.input_last && winners) return max_pool_last(w, x, y, winners);
+  if (w.input_last) {
+    const auto as_it_is = [](int64_t, int, auto value) { return value; };
+    return reduce_last<Largest>(w, x, y, [&](int64_t, int64_t, int64_t) { return as_it_is; });
+  }
   if (is_whole(w)) return max_of_pictures(x, w.images * w.channels, w.in_size(), y, winners);
   if (has_small_planes(w)) return max_pool_small(w, x, y, winners);
   if (winners) return max_pool_rows_winners(w, x, y, winners);
-  reduce_rows<Largest, AsItIs>(w, x, y);
+  reduce_rows<AsItIs, Largest>(w, x, y);
 }
 
 template <class T>

@@ -1,8 +1,6 @@
 // Max pooling and its gradient where channels lie side by side: a channel in each lane.
 //
-// Pasted after winners.h.
-
-constexpr int GROUP = REGISTERS == 32 ? 4 : 2;  // registers of channels that lie side by side, taken together
+// Pasted after _last.h and winners.h.
 
 template <class T>
 void max_pool_last(const Windows& w, const T* x, T* y, uint8_t* winners) {

@@ -1,6 +1,8 @@
 // Mixed pooling and its gradients, on the rows of _window_rows.h: the largest number and the mean of each window together,
 // and again in the backward pass, which needs the taps anyhow and so has nothing to keep.
 #include "_planes.h"
+#include "_rows.h"
+#include "_last.h"
 #include "_powers.h"
 #include "_window_rows.h"
 
@@ -85,13 +87,57 @@ struct Mix {
   STRIATE_INLINE V gradient(V sum, V) const { return sum; }
 };
 
+// A share of the largest number and the rest of the mean. No number at all leaves −∞, and 0 for a sum: the result is 0.
+template <class V>
+STRIATE_INLINE V mixture(V largest, V sum, V taps, V share) {
+  const V least = broadcast<V>(-__builtin_inf()), zero{};
+  largest = largest == least ? (sum == zero ? zero : largest) : largest;
+  return largest * share + sum / taps * (broadcast<V>(1) - share);
+}
+
+template <class A>
+class Mixtures {
+ public:
+  Mixtures(int64_t rows, int64_t width, const Windows& w, const Counts& counts, const Workspace<A>& columns,
+           const A* table)
+      : w_(w), counts_(counts), columns_(columns), taps_(rows, width), table_(table) {}
+  void row(int64_t plane, int64_t depth, int64_t row, Range windows, int64_t number) {
+    share_ = broadcast<vec<A>>(table_[plane / w_.axis[0].out % w_.channels]);
+    taps_.row(number, counts_.of_row<A>(depth, row), columns_.data() + windows.begin, windows.size());
+  }
+  STRIATE_INLINE vec<A> of(int64_t at, vec<A> largest, vec<A> sum) const {
+    return mixture(largest, sum, taps_.at(at), share_);
+  }
+
+ private:
+  const Windows& w_;
+  const Counts& counts_;
+  const Workspace<A>& columns_;
+  PerWindow<A> taps_;
+  const A* table_;
+  vec<A> share_{};
+};
+
+template <class T>
+void mix_by_channel(const Windows& w, const Counts& counts, const arithmetic<T>* table, const T* x, T* y) {
+  using A = arithmetic<T>;
+  const auto columns = taps_of_columns<A>(counts, w.axis[2].out);
+  if (!w.input_last) return reduce_rows<Mixtures<A>, Largest, Total>(w, x, y, w, counts, columns, table);
+  reduce_last<Largest, Total>(w, x, y, [&](int64_t depth, int64_t row, int64_t column) {
+    const vec<A> taps = broadcast<vec<A>>(counts.of_row<A>(depth, row) * columns[column]);
+    return [taps, table](int64_t channel, int count, vec<A> largest, vec<A> sum) {
+      return mixture(largest, sum, taps, load_some(table + channel, count));
+    };
+  });
+}
+
 template <class T>
 void mixed_pool_forward(const Windows& w, const Counts& counts, const Counts& inside, bool gated,
                         const arithmetic<T>* table, const T* x, T* y) {
   if (gated)
     pool_windows<T>(w, counts, inside, x, Mix<T, true>{table, w.channels, nullptr, y});
   else
-    pool_windows<T>(w, counts, inside, x, Mix<T, false>{table, w.channels, nullptr, y});
+    mix_by_channel(w, counts, table, x, y);
 }
 
 // `partials`: sums of each picture for the gradient of the table, [image][channel][tap] or [image][channel]; may be null.
