@@ -11,14 +11,11 @@ from sklearn.datasets import load_digits
 from striate.data.pictures import PictureSet
 from striate.errors import InterruptedRunError, StriateError
 from striate.models.learner import FitReport
-from striate.models.lenet import RECIPE
 from striate.models.network import NetworkLearner
 from striate.train.checkpoint import Checkpoints
 from striate.train.config import LearnConfig
 from striate.train.monitor import Monitor
-from striate.train.optimizer import Update, make_optimizer
 from striate.train.run_folder import RunFolder
-from striate.train.settings import resolve
 
 CLASSES = tuple("0123456789")
 
@@ -228,30 +225,3 @@ def test_settings_survive_json(digits):
 
     settings = Settings(**report.settings)
     assert replace(settings) == settings and settings.to_dict() == report.settings
-
-
-@pytest.mark.parametrize("kind", ["adamw", "sgd"])
-def test_update_takes_the_optimizers_own_steps(kind):
-    """Bit for bit, also where a parameter has no gradient at some steps, and after a restart."""
-    config = LearnConfig(source="digits", epochs=1)
-    settings = replace(resolve(config, RECIPE, 1000, 8, False), optimizer=kind)
-    networks = [torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.Linear(4, 3)) for _ in range(2)]
-    networks[1].load_state_dict(networks[0].state_dict())
-    ours, theirs = (make_optimizer(network, settings) for network in networks)
-    update = Update(ours)
-    for step in range(8):
-        x = torch.randn(7, 5, generator=torch.Generator().manual_seed(step))
-        for network in networks:
-            network.zero_grad()
-            out = network[0](x) if kind == "adamw" and step in (0, 4) else network(x)
-            out.square().sum().backward()
-        update.step(0.01 / (step + 1))
-        for group in theirs.param_groups:
-            group["lr"] = 0.01 / (step + 1)
-        theirs.step()
-        if step == 5:
-            ours.load_state_dict(ours.state_dict())
-            update = Update(ours)
-        assert all(map(torch.equal, networks[0].parameters(), networks[1].parameters())), step
-    update.clear()
-    assert all(parameter.grad is None for parameter in networks[0].parameters())

@@ -16,6 +16,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.data.partners import with_partner
+
 GRID = 16
 ALIKE = 0.998
 """Least correlation of the signatures of near duplicates."""
@@ -91,21 +93,25 @@ def near_pairs(
     Returns:
         (position, position, correlation of the signatures), most alike first.
     """
+    used = np.concatenate([np.asarray(part, np.int64) for part in parts]) if parts else np.empty(0, np.int64)
+    used = used[_contrasty(marks[used])]
+    likely = np.zeros(len(marks), np.bool_)
+    likely[used] = with_partner(marks[used], ALIKE)
+    if not likely.any():
+        return []
     from scipy.spatial import cKDTree
 
-    used = np.concatenate([np.asarray(part, np.int64) for part in parts]) if parts else np.empty(0, np.int64)
-    used = used[_standard_deviation(marks[used]) >= _FLAT]
-    if len(used) < 2:
-        return []
+    is_used = np.zeros(len(marks), np.bool_)
+    is_used[used] = True
     points = np.zeros((len(marks), _WAVES * _WAVES - 1), np.float32)
     points[used] = _project(marks[used])
-    inside = [part[np.isin(part, used)] for part in parts]
-    trees = [cKDTree(points[part]) for part in inside]
+    inside = [part[is_used[part]] for part in parts]
     radius = float(np.sqrt(2 - 2 * ALIKE)) + 1e-5  # between unit vectors; projecting only brings them nearer
     found: set[tuple[int, int]] = set()
-    for i, tree in enumerate(trees):
+    for i, members in enumerate(inside):
+        tree = cKDTree(points[members])
         for asking in inside[i:]:
-            found |= _neighbours(tree, inside[i], points, asking, radius)
+            found |= _neighbours(tree, members, points, asking[likely[asking]], radius)
     return _confirmed(sorted(found), marks, pixels)
 
 
@@ -171,7 +177,14 @@ def _standardised(marks: NDArray[np.uint8]) -> NDArray[np.float64]:
     return centred
 
 
-def _standard_deviation(marks: NDArray[np.uint8]) -> NDArray[np.float64]:
-    return np.concatenate(
-        [np.empty(0), *(marks[s : s + _BLOCK].std(axis=1) for s in range(0, len(marks), _BLOCK))]
-    )
+def _contrasty(marks: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether a signature's standard deviation is at least :data:`_FLAT`."""
+    result = np.empty(len(marks), np.bool_)
+    for start in range(0, len(marks), _BLOCK):
+        # Sums of up to 256 squares of bytes stay below 2^24: exact in float32 in any order.
+        values = marks[start : start + _BLOCK].astype(np.float32)
+        total = values.sum(axis=1).astype(np.float64)
+        squares = np.einsum("ij,ij->i", values, values).astype(np.float64)
+        size = marks.shape[1]
+        result[start : start + _BLOCK] = size * squares - total**2 >= (_FLAT * size) ** 2
+    return result

@@ -110,6 +110,11 @@ class Call:
 class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types for it
     """Sees every operator of a forward pass."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """PyTorch's flag: keeping its compiler out of here would import all of it, which takes seconds."""
+        return False
+
     def __init__(self, rank: int) -> None:
         """
         Args:

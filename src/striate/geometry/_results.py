@@ -1,4 +1,7 @@
-"""Results of operators whose sizes need no meta kernel: PyTorch's are written in Python and take ten times as long."""
+"""Results of operators whose sizes need no meta kernel.
+
+PyTorch's are written in Python: they take ten times as long, and some import its whole compiler first.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,19 @@ KEEPS_SHAPE = {
     aten.elu.default,
     aten.dropout.default,
 }
+JOINS = {aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor}
 
 
 def known_result(func: Any, args: Sequence[Any]) -> Tensor | None:
     """What ``func`` gives on the meta device; ``None``: ask its kernel, which may refuse."""
     if func in KEEPS_SHAPE or (func is aten.batch_norm.default and _fits(*args[:6])):
         return empty(args[0])
+    if func in JOINS and _alike(*args[:2]):
+        return empty(args[0])
+    if func is aten.linear.default and _takes(*args):
+        return torch.empty((*args[0].shape[:-1], args[1].shape[0]), dtype=args[0].dtype, device="meta")
+    if func is aten.upsample_bilinear2d.vec and args[1] and args[0].dim() == 4 and args[0].numel():
+        return _resized(args[0], args[1])
     return None
 
 
@@ -46,6 +56,25 @@ def empty(like: Tensor) -> Tensor:
 def _fits(x: Tensor, weight: object, bias: object, mean: Tensor | None, var: object, training: bool) -> bool:
     """Whether batch normalisation with kept statistics takes ``x``."""
     return mean is not None and not training and x.dim() > 1 and x.shape[1] == mean.shape[0]
+
+
+def _alike(one: object, other: object) -> bool:
+    if not (isinstance(one, Tensor) and isinstance(other, Tensor)):
+        return False
+    same = one.shape == other.shape and one.stride() == other.stride()
+    return same and one.dtype is other.dtype and one.is_floating_point() and one.device == other.device
+
+
+def _takes(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> bool:
+    """Whether a linear layer takes ``x``."""
+    fits = x.dim() > 0 and weight.dim() == 2 and x.shape[-1] == weight.shape[1] and x.dtype is weight.dtype
+    return fits and (bias is None or (bias.shape == weight.shape[:1] and bias.dtype is x.dtype))
+
+
+def _resized(x: Tensor, size: Sequence[int]) -> Tensor:
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    layout = torch.channels_last if last else torch.contiguous_format
+    return torch.empty((*x.shape[:2], *size), dtype=x.dtype, device="meta", memory_format=layout)
 
 
 class Answers(TorchFunctionMode):

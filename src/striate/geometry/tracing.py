@@ -8,8 +8,10 @@ are not counted.
 from __future__ import annotations
 
 import copy
+import sys
 from collections import Counter
 from collections.abc import Container, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -182,13 +184,18 @@ def trace(model: nn.Module, input_size: Sequence[int], *, batch: int = 1) -> Tra
     names = _watch(walked, follower)
     follower.begin(pictures)
     try:
-        with torch.inference_mode(), follower, Answers(follower.value):
+        with torch.inference_mode(), _eager(), follower, Answers(follower.value):
             result = walked(pictures)
     except Exception as error:
         so_far = _summary(walked, follower, pictures, None, names)
         message = explain(error, follower, batch)
         raise TraceError(message, so_far, not is_about_values(error, follower)) from error
     return _summary(walked, follower, pictures, next(tensors(result), None), names)
+
+
+def _eager() -> AbstractContextManager[Any]:
+    """Compiled parts run as they are written; without PyTorch's compiler in memory there are none."""
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 def _on_meta(model: nn.Module) -> nn.Module:

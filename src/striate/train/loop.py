@@ -20,7 +20,7 @@ from striate.models.learner import FitReport
 from striate.train.checkpoint import Checkpoint, Checkpoints
 from striate.train.interrupt import StopRequest
 from striate.train.monitor import Monitor
-from striate.train.optimizer import Update, make_optimizer, optimizer_tensors, restore_optimizer
+from striate.train.optimizer import make_optimizer
 from striate.train.run_folder import RunFolder
 from striate.train.schedule import derive_seed, one_cycle
 from striate.train.settings import Settings
@@ -109,7 +109,6 @@ class TrainingState:
         self.settings = settings
         self.average = copy.deepcopy(network).requires_grad_(False) if settings.weight_averaging else None
         self.optimizer = make_optimizer(network, settings)
-        self.update = Update(self.optimizer)
         self.class_weights = _class_weights(feed.pictures).to(feed.device) if settings.balance else None
         self.step = 0
         self.history: list[dict[str, Any]] = []
@@ -135,9 +134,9 @@ class TrainingState:
         value = loss.item()
         if value != value or value in (float("inf"), float("-inf")):
             raise self._not_finite(value)
-        self.update.clear()
+        self.optimizer.clear()
         loss.backward()  # type: ignore[no-untyped-call]
-        self.update.step(self.settings.learning_rate * one_cycle(self.step, self.settings.steps))
+        self.optimizer.step(self.settings.learning_rate * one_cycle(self.step, self.settings.steps))
         self.step += 1
         self._update_average()
         totals = self.epoch_totals
@@ -169,7 +168,7 @@ class TrainingState:
             **self.figures(),
             "val_loss": loss,
             "val_accuracy": accuracy,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "learning_rate": self.optimizer.learning_rate,
             "seconds": round(self.seconds, 3),
         }
         self.history.append(record)
@@ -196,7 +195,7 @@ class TrainingState:
         if not all(bool(t.isfinite().all()) for t in self.network.parameters()):
             raise self._not_finite(float("nan"))
         tensors = {f"model/{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"optimizer/{k}": v for k, v in optimizer_tensors(self.optimizer).items()}
+        tensors |= {f"optimizer/{k}": v for k, v in self.optimizer.tensors().items()}
         if self.average:
             tensors |= {f"average/{k}": v for k, v in self.average.state_dict().items()}
         values = {
@@ -216,8 +215,7 @@ class TrainingState:
             return
         tensors = checkpoint.tensors
         self.network.load_state_dict(_under("model/", tensors))
-        restore_optimizer(self.optimizer, _under("optimizer/", tensors))
-        self.update = Update(self.optimizer)
+        self.optimizer.restore(_under("optimizer/", tensors))
         if self.average:
             self.average.load_state_dict(_under("average/", tensors))
         values = checkpoint.values
