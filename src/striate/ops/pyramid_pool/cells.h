@@ -79,6 +79,13 @@ class Cells {
     value_[cell * vectors_ + vector] = found.value;
     if constexpr (KIND == Kind::winners) winner_[cell * vectors_ + vector] = found.winner;
   }
+  template <Kind KIND>
+  Reduced<A, KIND> get(int64_t cell, int64_t vector) const {
+    Reduced<A, KIND> found;
+    found.value = value_[cell * vectors_ + vector];
+    if constexpr (KIND == Kind::winners) found.winner = winner_[cell * vectors_ + vector];
+    return found;
+  }
   vec<A> value(int64_t cell, int64_t vector) const { return value_[cell * vectors_ + vector]; }
   places<A> winner(int64_t cell, int64_t vector) const { return winner_[cell * vectors_ + vector]; }
 
@@ -88,12 +95,11 @@ class Cells {
   Workspace<places<A>> winner_;
 };
 
-// A cell of N registers of channels that lie side by side; `from` is its first number, `row` and `column` the
+// Adds a cell, or a part of one, of N registers of channels that lie side by side; `from` is its first number, `row` and `column` the
 // numbers between neighbours, `place` that of its first number in a picture of `width`.
 template <class S, Kind KIND, int N>
 STRIATE_INLINE void reduce(const S* from, int64_t row, int64_t column, int64_t rows, int64_t columns, int64_t place,
                            int64_t width, int count, Reduced<arithmetic<S>, KIND> (&found)[N]) {
-  UNROLLED(i, N) found[i] = Reduced<arithmetic<S>, KIND>(place);
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < columns; ++c)
       UNROLLED(i, N)
@@ -103,18 +109,27 @@ STRIATE_INLINE void reduce(const S* from, int64_t row, int64_t column, int64_t r
 // Channels side by side: `x` is the first of `count` channels, `column` apart from those of the next column.
 template <class T, Kind KIND>
 void cells_of_last(const Pyramid& p, const T* x, int64_t count, int64_t column, Cells<arithmetic<T>>& cells) {
+  using A = arithmetic<T>;
   constexpr int V = lanes<T>;
+  constexpr int64_t WIDE = 4;  // columns of a cell from which rows are read one after the other: as memory gives them
   const int64_t row = p.width * column, parts = p.columns.parts();
-  for (int64_t r = 0; r < p.rows.parts(); ++r)
-    for (int64_t c = 0; c < parts; ++c) {
-      const Range high = p.rows.of(r), wide = p.columns.of(c);
-      const int64_t place = high.begin * p.width + wide.begin;
-      for_channels<T, BESIDE>(count, [&](auto group, int64_t channel, int some) {
-        Reduced<arithmetic<T>, KIND> found[decltype(group)::value];
-        reduce(x + place * column + channel, row, column, high.size(), wide.size(), place, p.width, some, found);
-        UNROLLED(i, decltype(group)::value) cells.set(r * parts + c, channel / V + i, found[i]);
-      });
-    }
+  for (int64_t r = 0; r < p.rows.parts(); ++r) {
+    const Range high = p.rows.of(r);
+    const int64_t rows = p.width < WIDE * parts ? high.size() : 1;
+    for (int64_t first = high.begin; first < high.end; first += rows)
+      for (int64_t c = 0; c < parts; ++c) {
+        const Range wide = p.columns.of(c);
+        const int64_t place = first * p.width + wide.begin, cell = r * parts + c;
+        for_channels<T, BESIDE>(count, [&](auto group, int64_t channel, int some) {
+          constexpr int N = decltype(group)::value;
+          Reduced<A, KIND> found[N];
+          UNROLLED(i, N)
+            found[i] = first == high.begin ? Reduced<A, KIND>(place) : cells.template get<KIND>(cell, channel / V + i);
+          reduce(x + place * column + channel, row, column, rows, wide.size(), place, p.width, some, found);
+          UNROLLED(i, N) cells.set(cell, channel / V + i, found[i]);
+        });
+      }
+  }
 }
 
 // Reduces rows of a plane that lie one behind the other, column by column.
@@ -159,36 +174,43 @@ void cells_of_planes(const Pyramid& p, const T* x, int count, Cells<arithmetic<T
   const Planes<const T> planes{x, 1, p.size(), count};
   const int64_t longest = p.rows.longest();
   const Workspace<A> tile((longest < MANY_ROWS ? longest : MANY_ROWS - 1) * p.width * V);
-  const Workspace<vec<A>> values(V * pitch);
-  const Workspace<places<A>> winners(KIND == Kind::winners ? V * pitch : 1);
-  for (int64_t i = 0; i < V * pitch; ++i) values[i] = vec<A>{};  // lanes without a channel are read too
-  for (int64_t i = 0; KIND == Kind::winners && i < V * pitch; ++i) winners[i] = places<A>{};
+  const int64_t size = p.rows.parts() * V * pitch;
+  const Workspace<vec<A>> values(size);
+  const Workspace<places<A>> winners(KIND == Kind::winners ? size : 1);
+  for (int64_t i = 0; i < size; ++i) values[i] = vec<A>{};  // lanes without a channel are read too
+  for (int64_t i = 0; KIND == Kind::winners && i < size; ++i) winners[i] = places<A>{};
+  for (int c = 0; c < count; ++c)  // plane after plane, as memory gives them
+    for (int64_t r = 0; r < p.rows.parts(); ++r) {
+      const Range high = p.rows.of(r);
+      const int64_t to = (r * V + c) * pitch;
+      if (high.size() >= MANY_ROWS)
+        reduce_columns<T, KIND>(x + c * p.size() + high.begin * p.width, high.size(), p.width, values.data() + to,
+                                winners.data() + (KIND == Kind::winners ? to : 0));
+    }
   for (int64_t r = 0; r < p.rows.parts(); ++r) {
     const Range high = p.rows.of(r);
+    const int64_t from = r * V * pitch;
     if (high.size() < MANY_ROWS) {
       pack_row<T>(planes, high.begin * p.width, high.size() * p.width, tile.data());
       for (int64_t c = 0; c < parts; ++c) {
         const Range wide = p.columns.of(c);
-        Reduced<A, KIND> found[1];
+        Reduced<A, KIND> found[1] = {Reduced<A, KIND>(high.begin * p.width + wide.begin)};
         reduce(tile.data() + wide.begin * V, p.width * V, V, high.size(), wide.size(), high.begin * p.width + wide.begin,
                p.width, V, found);
         cells.set(r * parts + c, 0, found[0]);
       }
       continue;
     }
-    for (int c = 0; c < count; ++c)
-      reduce_columns<T, KIND>(x + c * p.size() + high.begin * p.width, high.size(), p.width, values.data() + c * pitch,
-                                 winners.data() + (KIND == Kind::winners ? c * pitch : 0));
     vec<A> square[V], rows[V];
     int64_t packed = 0;  // columns
     for (int64_t c = 0; c < parts; ++c) {
       Reduced<A, KIND> found;
       for (int64_t i = p.columns.of(c).begin; i < p.columns.of(c).end; ++i) {
         if (i == packed) {
-          UNROLLED(k, V) square[k] = values[k * pitch + i / V];
+          UNROLLED(k, V) square[k] = values[from + k * pitch + i / V];
           transpose(square);
           if constexpr (KIND == Kind::winners) {
-            UNROLLED(k, V) rows[k] = reinterpret_cast<vec<A>>(winners[k * pitch + i / V]);
+            UNROLLED(k, V) rows[k] = reinterpret_cast<vec<A>>(winners[from + k * pitch + i / V]);
             transpose(rows);
           }
           packed += V;
