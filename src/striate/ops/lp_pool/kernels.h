@@ -44,6 +44,29 @@ class Roots {
   PerWindow<A> taps_;
 };
 
+// Whether the first `count` sums are so far from the ends of the numbers that none of what was added is lost there.
+#if defined(STRIATE_AVX512)
+STRIATE_INLINE bool are_ordinary(floats sums, int count) {
+  const __mmask16 above = _mm512_cmp_ps_mask(sums, _mm512_set1_ps(1e-30f), _CMP_GT_OQ);
+  const __mmask16 most = _mm512_mask_cmp_ps_mask(above, sums, _mm512_set1_ps(1e36f), _CMP_LT_OQ);
+  return !(~most & ((1u << count) - 1));
+}
+STRIATE_INLINE bool are_ordinary(doubles sums, int count) {
+  const __mmask8 above = _mm512_cmp_pd_mask(sums, _mm512_set1_pd(1e-290), _CMP_GT_OQ);
+  const __mmask8 most = _mm512_mask_cmp_pd_mask(above, sums, _mm512_set1_pd(1e300), _CMP_LT_OQ);
+  return !(~most & ((1u << count) - 1));
+}
+#else
+template <class V>
+STRIATE_INLINE bool are_ordinary(V sums, int count) {
+  constexpr bool is_float = sizeof(sums[0]) == 4;
+  bool all = true;
+  for (int i = 0; i < static_cast<int>(sizeof(V) / sizeof(sums[0])); ++i)
+    all = all && (i >= count || (sums[i] > (is_float ? 1e-30 : 1e-290) && sums[i] < (is_float ? 1e36 : 1e300)));
+  return all;
+}
+#endif
+
 // P: 1, 2, 3, or 0 for any other p.
 template <class T, int P>
 struct Norms {
@@ -68,6 +91,15 @@ struct Norms {
       }
       sum *= weight(place);
       return P == 1 ? sum : square_root(sum);
+    }
+    if constexpr (P == 3) {
+      for (int64_t t = 0; t < taps.count; ++t) {
+        const V x = magnitude(inside.pick(t, taps.load(t, at), V{}));
+        sum += x * x * x;
+      }
+      sum *= weight(place);
+      if (are_ordinary(sum, place.count)) return cube_root(sum);
+      sum = V{};
     }
     V largest{};
     for (int64_t t = 0; t < taps.count; ++t) {
