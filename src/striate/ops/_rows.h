@@ -6,6 +6,13 @@
 
 constexpr int64_t MOST_REGISTERS = 4;  // greatest stride that shuffles deal
 
+// Whether one window is over all of the picture.
+inline bool is_whole(const Windows& w) {
+  for (const Axis& axis : w.axis)
+    if (axis.out != 1 || axis.kernel != axis.in || axis.before) return false;
+  return true;
+}
+
 // Window q has sample q + offset of a phase under this tap.
 struct Tap {
   int64_t number, phase, offset;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import torch
@@ -12,10 +13,21 @@ from striate.ops._library import differentiable, obstacle, plain
 from striate.ops._pool import Windows
 from striate.ops._pool_kernel import batch_obstacle, empty_result, lists_of
 
+LARGEST_PICTURE = 1024  # numbers of a channel under one window
+
 
 def avg_pool_obstacle(input: Tensor, rank: int) -> str:
     """Why the kernels do not take this input; empty when they do."""
     return batch_obstacle(input, rank, "PyTorch's call costs less") or obstacle(input)
+
+
+def global_avg_pool_obstacle(input: Tensor, rank: int) -> str:
+    """Why the kernels do not take the average of whole pictures; empty when they do."""
+    if torch.compiler.is_compiling():
+        return "compilers fuse PyTorch's mean with what is around it"
+    if prod(input.shape[2:]) > LARGEST_PICTURE:
+        return "PyTorch's mean of larger pictures is as fast"
+    return avg_pool_obstacle(input, rank)
 
 
 def avg_pool(input: Tensor, windows: Windows, count_include_pad: bool, divisor: int | None) -> Tensor:

@@ -5,6 +5,7 @@
 
 #include "avg_pool/last.h"
 #include "avg_pool/rows.h"
+#include "avg_pool/whole.h"
 
 // Small planes, as where channels lie side by side.
 template <class T, bool BACKWARD>
@@ -22,15 +23,19 @@ void avg_pool_small(const Windows& w, const Divisors& divisors, const T* from, T
 
 template <class T>
 void avg_pool_forward(const Windows& w, const Divisors& divisors, const T* x, T* y) {
+  using A = arithmetic<T>;
   if (w.input_last) return avg_pool_last<T, false>(w, divisors, x, y);
+  if (is_whole(w)) return avg_of_pictures(x, w.images * w.channels, w.in_size(), divisors.of<A>(0, 0, 0), y);
   if (has_small_planes(w)) return avg_pool_small<T, false>(w, divisors, x, y);
-  const auto columns = taps_of_columns<arithmetic<T>>(divisors, w.axis[2].out);
-  reduce_rows<Means<arithmetic<T>>, Total>(w, x, y, divisors, columns);
+  const auto columns = taps_of_columns<A>(divisors, w.axis[2].out);
+  reduce_rows<Means<A>, Total>(w, x, y, divisors, columns);
 }
 
 template <class T>
 void avg_pool_backward(const Windows& w, const Divisors& divisors, const T* dy, T* dx) {
+  using A = arithmetic<T>;
   if (w.input_last) return avg_pool_last<T, true>(w, divisors, dy, dx);
+  if (is_whole(w)) return avg_of_pictures_backward(dy, w.images * w.channels, w.in_size(), divisors.of<A>(0, 0, 0), dx);
   if (has_small_planes(w)) return avg_pool_small<T, true>(w, divisors, dy, dx);
   avg_pool_rows_backward(w, divisors, dy, dx);
 }

@@ -10,10 +10,10 @@ from torch.nn import functional as F
 
 from striate.errors import ArgumentError, ArgumentTypeError
 from striate.geometry.arguments import Pads, Whole
-from striate.ops._checks import ONES, REFUSALS, check_floating
-from striate.ops._pool import Bins, adaptive, check_computes, check_input, is_plain, pool_windows
+from striate.ops._checks import ONES, REFUSALS, autocasts, check_floating
+from striate.ops._pool import Bins, Windows, adaptive, check_computes, check_input, is_plain, pool_windows
 from striate.ops.avg_pool.composed import as_picture, averages, is_half_on_cpu
-from striate.ops.avg_pool.kernel import avg_pool, avg_pool_obstacle
+from striate.ops.avg_pool.kernel import avg_pool, avg_pool_obstacle, global_avg_pool_obstacle
 
 PYTORCHS: dict[int, Any] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 PYTORCHS_ADAPTIVE: dict[int, Any] = {
@@ -325,4 +325,7 @@ def _check_divisor(operator: str, divisor_override: int | None) -> None:
 def _global(operator: str, rank: int, input: Tensor) -> Tensor:
     check_floating(operator, input=input)
     check_input(operator, input, rank)
+    if not autocasts(input) and not global_avg_pool_obstacle(input, rank):
+        sizes, ones = tuple(input.shape[2:]), (1,) * rank
+        return avg_pool(input, Windows(sizes, sizes, ((0, 0),) * rank, ones, ones), True, None)
     return PYTORCHS_ADAPTIVE[rank](input, 1)  # type: ignore[no-any-return]

@@ -22,7 +22,7 @@ from striate.ops._pool_spec import (
 )
 from striate.ops._spec import Call, InvalidCall, LayerSample, OpSpec
 from striate.ops.avg_pool import layer, op, reference
-from striate.ops.avg_pool.kernel import avg_pool_obstacle
+from striate.ops.avg_pool.kernel import avg_pool_obstacle, global_avg_pool_obstacle
 
 FUNCTIONS = {
     f"{form}avg_pool{rank}d": getattr(op, f"{form}avg_pool{rank}d")
@@ -104,6 +104,8 @@ def _invalid_divisors() -> list[InvalidCall]:
 
 
 def _kernel_obstacle(call: Call, tensors: Mapping[str, Any]) -> str:
+    if call.function.startswith("global"):
+        return global_avg_pool_obstacle(tensors["input"], int(call.function[-2]))
     if not call.function.startswith("avg"):
         return "PyTorch's adaptive pooling is as fast"
     return avg_pool_obstacle(tensors["input"], int(call.function[-2]))

@@ -20,12 +20,6 @@ struct AsItIs {
   }
 };
 
-inline bool is_whole(const Windows& w) {
-  for (const Axis& axis : w.axis)
-    if (axis.out != 1 || axis.kernel != axis.in || axis.before) return false;
-  return true;
-}
-
 // `winners` may be null.
 template <class T>
 void max_pool_forward(const Windows& w, const T* x, T* y, uint8_t* winners) {
