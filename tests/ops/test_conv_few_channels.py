@@ -126,9 +126,7 @@ def test_which_calls_get_them():
     eight = torch.randn(32, 8, 3, 3)
     assert why(grouped, eight, groups=4) == ""
     side_by_side = grouped.to(memory_format=torch.channels_last)
-    assert "side by side" in why(side_by_side, eight, groups=4)
-    assert why(side_by_side, eight.requires_grad_(), groups=4) == ""
-    assert "side by side" in why(side_by_side, eight, 2, groups=4)
+    assert why(side_by_side, eight, 2, groups=4) == ""
     assert why(grouped[0], torch.randn(32, 4, 3, 3), groups=8)
     with torch.autocast("cpu", torch.bfloat16):
         assert why(grouped, torch.randn(32, 4, 3, 3), groups=8)

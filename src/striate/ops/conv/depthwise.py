@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from striate.ops._layout import dense, is_channels_last, memory_format
 from striate.ops._library import differentiable, gradients_of, obstacle, plain
-from striate.ops.conv.faults import overhangs
 
 # What oneDNN is faster at with channels last: taps of a kernel, multiply-adds, and numbers of the result.
 MOST_TAPS, LEAST_WORK, MOST_NUMBERS = 25, 2**22, 2**21
@@ -74,10 +73,9 @@ def _is_onednns(
 ) -> bool:
     """Whether oneDNN is faster than the kernels.
 
-    In float32 with channels last it takes 0.5 to 0.9 of the time, if the pictures are of middle size: smaller
-    ones take as long as the call, larger ones as long as new pages. With more taps, and in the other layout, the
-    kernel is as fast or faster. With gradients it takes 0.75 to 0.95 of the time for at most 3×3 taps, and three
-    times as long for more.
+    In float32 with channels last it takes 0.6 to 0.95 of the time, if the pictures are of middle size: smaller
+    ones take as long as the call, larger ones as long as new pages. With more taps, with gradients, and in the
+    other layout, the kernel is as fast or faster.
     """
     if input.dim() != 4 or input.dtype != torch.float32 or torch.compiler.is_compiling():
         return False
@@ -88,10 +86,7 @@ def _is_onednns(
     numbers, taps = input.numel() // (stride[0] * stride[1]), weight.shape[2] * weight.shape[3]
     return (
         taps <= MOST_TAPS
-        and (
-            not wants
-            or (max(weight.shape[2:]) <= 3 and not overhangs(input, weight, (pairs[0][0], pairs[1][0]), 1))
-        )
+        and not wants
         and numbers * taps >= LEAST_WORK
         and numbers < MOST_NUMBERS
         and max(dilation) == 1

@@ -19,7 +19,7 @@ struct KernelPair {
 
   // The samples between the two, in the frame that the second reads.
   void reach_middle(const Frame<T>& of_x, const Frame<T>& of_middle, const A* weights, A start, const Ahead& ahead) const {
-    correlate_picture<T, K, 1, 1>(of_x, weights, 1, start, down.out, nullptr, of_middle.row(0, 0) + second.axis[2].before,
+    correlate_picture<T, K, 1, 1>(of_x, weights, 1, start, down.out, of_middle.row(0, 0) + second.axis[2].before,
                                   of_middle.pitch(), ahead);
   }
 
@@ -39,7 +39,7 @@ struct KernelPair {
         reach_middle(of_x, of_middle, weights.data(), down_bias ? load_one(down_bias + channel) : 0,
                      down.next(x + (plane + 1) * in, plane + 1 == end, in, down.out, BAND, 1));
         correlate_picture<T, 1, K, 1>(of_middle, weights.data() + K, 1, along_bias ? load_one(along_bias + channel) : 0,
-                                      along.out, nullptr, y + plane * out, along.out[2], Ahead::nothing());
+                                      along.out, y + plane * out, along.out[2], Ahead::nothing());
       }
     });
   }
@@ -64,7 +64,7 @@ struct KernelPair {
           const bool is_last = image + 1 == first.images;
           const T* of_result = dy + plane * out;
           of_y.fill(of_result);
-          correlate_picture<T, 1, K, 1>(of_y, weights.data() + 2 * K, 1, 0, along.in, nullptr, gradient,
+          correlate_picture<T, 1, K, 1>(of_y, weights.data() + 2 * K, 1, 0, along.in, gradient,
                                         of_its_gradient.pitch(),
                                         along.next(dy + following * out, is_last, out, along.in, BAND, 1));
           if (of_weights) {
@@ -77,7 +77,7 @@ struct KernelPair {
                                     Ahead::nothing());
           }
           if (dx)
-            correlate_picture<T, K, 1, 1>(of_its_gradient, weights.data() + K, 1, 0, down.in, nullptr, dx + plane * in,
+            correlate_picture<T, K, 1, 1>(of_its_gradient, weights.data() + K, 1, 0, down.in, dx + plane * in,
                                           down.in[2], Ahead::nothing());
         }
         for (int64_t i = 0; of_weights && i < 4; ++i) {  // weight and bias of the first, weight and bias of the second

@@ -2,109 +2,26 @@
 // columns. A channel of a picture is copied into a frame of zeros; with a stride of two its even and its odd columns lie
 // apart there, so that every tap reads whole registers. A band is a few rows of targets that share what is loaded.
 
-#include "_neighbours.h"
+#include "conv/depthwise_frame.h"
 
 constexpr int BAND = 4, DOT_BAND = REGISTERS == 32 ? 4 : 2;
 
-// Every second number of a and b, from `first` on.
-template <int first, class V, int... i>
-STRIATE_INLINE V every_second(V a, V b, std::integer_sequence<int, i...>) {
-  return __builtin_shufflevector(a, b, (first + 2 * i)...);
-}
-
-template <class T>
-class Frame {
- public:
-  using A = arithmetic<T>;
-
-  // Of pictures with `source` samples along each dimension after `before` zeros; windows reach `reach` samples of each.
-  Frame(const int64_t (&source)[3], const int64_t (&before)[3], const int64_t (&reach)[3], int64_t step)
-      : source_{source[0], source[1], source[2]}, before_{before[0], before[1], before[2]}, step_(step),
-        height_(larger(reach[1], source[1] + before[1])),
-        half_(((larger(reach[2], source[2] + before[2]) + step - 1) / step / lanes<T> + 3) * lanes<T>),
-        shift_(step == 1 ? (lanes<T> - before[2] % lanes<T>) % lanes<T> : 0),
-        data_(larger(reach[0], source[0] + before[0]) * height_ * step * half_) {
-    std::memset(data_.data(), 0, static_cast<size_t>(larger(reach[0], source[0] + before[0]) * height_ * pitch()) * sizeof(A));
-  }
-  int64_t pitch() const { return step_ * half_; }
-  int64_t half() const { return half_; }  // between the even and the odd columns
-  A* row(int64_t plane, int64_t row) const { return data_.data() + (plane * height_ + row) * pitch() + shift_; }
-
-  void fill(const T* from) const {
-    for (int64_t plane = 0; plane < source_[0]; ++plane)
-      for (int64_t r = 0; r < source_[1]; ++r, from += source_[2]) {
-        A* to = row(plane + before_[0], r + before_[1]);
-        if (step_ == 1)
-          copy(from, to + before_[2]);
-        else
-          split(from, to + before_[2] % 2 * half_ + before_[2] / 2, to + (before_[2] + 1) % 2 * half_ + (before_[2] + 1) / 2);
-      }
-  }
-
- private:
-  static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-  void copy(const T* from, A* to) const {
-    constexpr int V = lanes<T>;
-    const int64_t size = source_[2];
-    int64_t i = 0;
-    for (; i + V <= size; i += V) store(to + i, load(from + i));
-    if (i < size) store(to + i, load_first(from + i, static_cast<int>(size - i)));  // zeros behind
-  }
-  void split(const T* from, A* even, A* odd) const {
-    constexpr int V = lanes<T>;
-    using all = std::make_integer_sequence<int, V>;
-    const int64_t size = source_[2];
-    for (int64_t i = 0; i < size; i += 2 * V) {
-      const int64_t left = size - i;
-      const vec<T> a = load_some(from + i, static_cast<int>(left < V ? left : V));
-      const vec<T> b = left > V ? load_some(from + i + V, static_cast<int>(left < 2 * V ? left - V : V)) : vec<T>{};
-      store(even + i / 2, every_second<0>(a, b, all{}));
-      store(odd + i / 2, every_second<1>(a, b, all{}));
-    }
-  }
-
-  int64_t source_[3], before_[3], step_, height_, half_;
-  int64_t shift_;  // puts the first samples of rows where registers begin in memory
-  Workspace<A> data_;
-};
-
-// Memory that is read next: each turn of a loop begins to load a part of it, as what hardware foresees ends with a picture's
-// channel, and while there is arithmetic to do memory would rest.
-class Ahead {
- public:
-  Ahead(const void* from, int64_t bytes, int64_t turns)
-      : at_(reinterpret_cast<uintptr_t>(from)), end_(at_ + static_cast<uintptr_t>(bytes)),
-        part_((static_cast<uintptr_t>(bytes) / LINE / static_cast<uintptr_t>(turns > 0 ? turns : 1) + 1) * LINE) {}
-  static Ahead nothing() { return Ahead(nullptr, 0, 1); }
-  STRIATE_INLINE void turn() {
-    const uintptr_t stop = at_ + part_ < end_ ? at_ + part_ : end_;
-    for (; at_ < stop; at_ += LINE) __builtin_prefetch(reinterpret_cast<const void*>(at_), 0, 2);
-  }
-
- private:
-  static constexpr uintptr_t LINE = 64;
-  uintptr_t at_, end_, part_;
-};
-
-// Rows of targets: to[r][x] = (start or sums[r][x]) + Σ over u, t of source[r·STEP + u][x·STEP + t] · weights[u][t], R
-// of them at once, the last ones overlapping; to `sums`, of whole registers, while there is `more`. Targets' rows lie
-// `apart` numbers from each other.
+// Rows of targets: to[r][x] = start + Σ over u, t of source[r·STEP + u][x·STEP + t] · weights[u][t], R of them at once, the
+// last ones overlapping. Targets' rows lie `apart` numbers from each other.
 template <class T, int H, int W, int STEP, int R, class To>
-void add_rows(const arithmetic<T>* source, int64_t pitch, int64_t half, const arithmetic<T>* weights,
-              arithmetic<T> start, bool first, bool more, arithmetic<T>* sums, To* to, int64_t apart, int64_t rows,
-              int64_t columns, Ahead& ahead) {
+void add_rows(const arithmetic<T>* source, int64_t pitch, int64_t half, const arithmetic<T>* weights, arithmetic<T> start,
+              To* to, int64_t apart, int64_t rows, int64_t columns, Ahead& ahead) {
   using A = arithmetic<T>;
   constexpr int V = lanes<T>;
   vec<T> weight[H][W];
   UNROLLED(u, H)
     UNROLLED(t, W) weight[u][t] = broadcast<vec<T>>(weights[u * W + t]);
-  const int64_t whole = (columns + V - 1) / V * V;
   for (int64_t band = 0; band < rows; band += R) {
     const int64_t begin = band + R <= rows ? band : rows - R;
     ahead.turn();
     for (int64_t x = 0; x < columns; x += V) {
       vec<T> sum[R];
-      UNROLLED(r, R) sum[r] = first ? broadcast<vec<T>>(start) : load(sums + (begin + r) * whole + x);
+      UNROLLED(r, R) sum[r] = broadcast<vec<T>>(start);
       UNROLLED(row, (R - 1) * STEP + H) {
         const A* from = source + (begin * STEP + row) * pitch + x;
         UNROLLED(t, W) {
@@ -115,10 +32,60 @@ void add_rows(const arithmetic<T>* source, int64_t pitch, int64_t half, const ar
         }
       }
       const int here = static_cast<int>(columns - x < V ? columns - x : V);
-      if (more)
-        UNROLLED(r, R) store(sums + (begin + r) * whole + x, sum[r]);
+      UNROLLED(r, R) store_some(to + (begin + r) * apart + x, sum[r], here);
+    }
+  }
+}
+
+// R rows of COLUMNS registers of targets, `last` numbers of the last one, with `depth` planes of weights, `plane` numbers
+// of the source apart: more weights than registers, each for all columns.
+template <class T, int H, int W, int R, int COLUMNS, class To>
+STRIATE_INLINE void sum_block(const arithmetic<T>* source, int64_t pitch, int64_t plane, const arithmetic<T>* weights,
+                              int64_t depth, arithmetic<T> start, To* to, int64_t apart, int last) {
+  using A = arithmetic<T>;
+  constexpr int V = lanes<T>;
+  vec<T> sum[R][COLUMNS];
+  UNROLLED(r, R)
+    UNROLLED(c, COLUMNS) sum[r][c] = broadcast<vec<T>>(start);
+  for (int64_t k = 0; k < depth; ++k, source += plane, weights += H * W)
+    UNROLLED(row, R - 1 + H) {
+      const A *from = source + row * pitch, *some = weights;
+#if defined(__x86_64__)
+      if constexpr (H * W > 9) asm("" : "+r"(some));  // compilers would keep all of them somewhere
+#endif
+      UNROLLED(t, W) {
+        vec<T> value[COLUMNS];
+        UNROLLED(c, COLUMNS) {
+          value[c] = load(from + t + c * V);
+          keep(value[c]);
+        }
+        UNROLLED(r, R)
+          if (row - r >= 0 && row - r < H) {
+            const vec<T> weight = broadcast<vec<T>>(some[(row - r) * W + t]);
+            UNROLLED(c, COLUMNS) sum[r][c] = fma(value[c], weight, sum[r][c]);
+          }
+      }
+    }
+  UNROLLED(r, R)
+    UNROLLED(c, COLUMNS) store_some(to + r * apart + c * V, sum[r][c], c + 1 < COLUMNS ? V : last);
+}
+
+// As add_rows, with several planes of weights or many.
+template <class T, int H, int W, int R, class To>
+void add_many(const arithmetic<T>* source, int64_t pitch, int64_t plane, const arithmetic<T>* weights, int64_t depth,
+              arithmetic<T> start, To* to, int64_t apart, int64_t rows, int64_t columns, Ahead& ahead) {
+  constexpr int V = lanes<T>;
+  for (int64_t band = 0; band < rows; band += R) {
+    const int64_t begin = band + R <= rows ? band : rows - R;
+    ahead.turn();
+    for (int64_t x = 0; x < columns; x += 2 * V) {
+      const arithmetic<T>* from = source + begin * pitch + x;
+      const int left = static_cast<int>(columns - x < 2 * V ? columns - x : 2 * V);
+      To* target = to + begin * apart + x;
+      if (left > V)
+        sum_block<T, H, W, R, 2>(from, pitch, plane, weights, depth, start, target, apart, left - V);
       else
-        UNROLLED(r, R) store_some(to + (begin + r) * apart + x, sum[r], here);
+        sum_block<T, H, W, R, 1>(from, pitch, plane, weights, depth, start, target, apart, left);
     }
   }
 }
@@ -196,55 +163,68 @@ void spread_rows(const A* above, const A* here, const A* weights, A start, int64
 // `depth` planes.
 template <class T, int H, int W, int STEP, class To>
 void correlate_picture(const Frame<T>& frame, const arithmetic<T>* weights, int64_t depth, arithmetic<T> start,
-                       const int64_t (&target)[3], arithmetic<T>* sums, To* to, int64_t apart, Ahead ahead) {
+                       const int64_t (&target)[3], To* to, int64_t apart, Ahead ahead) {
+  constexpr bool MANY = H * W > 16;
   const int64_t rows = target[1], columns = target[2];
-  const int64_t bands = rows / BAND * BAND, together = depth == 1 && bands ? rows : bands;  // sums must not overlap
-  const int64_t whole = (columns + lanes<T> - 1) / lanes<T> * lanes<T>;
+  const auto add = [&](auto together, const arithmetic<T>* source) __attribute__((always_inline)) {
+    constexpr int R = decltype(together)::value;
+    if constexpr (STEP == 1)
+      if (MANY || depth > 1)
+        return add_many<T, H, W, R>(source, frame.pitch(), frame.plane(), weights, depth, start, to, apart, rows, columns, ahead);
+    if constexpr (!MANY)
+      add_rows<T, H, W, STEP, R>(source, frame.pitch(), frame.half(), weights, start, to, apart, rows, columns, ahead);
+  };
   for (int64_t plane = 0; plane < target[0]; ++plane, to += rows * apart)
-    for (int64_t k = 0; k < depth; ++k) {
-      const bool first = k == 0, more = k + 1 < depth;
-      const arithmetic<T>* weight = weights + k * H * W;
-      if (together)
-        add_rows<T, H, W, STEP, BAND>(frame.row(plane + k, 0), frame.pitch(), frame.half(), weight, start, first, more,
-                                      sums, to, apart, together, columns, ahead);
-      if (together < rows)
-        add_rows<T, H, W, STEP, 1>(frame.row(plane + k, together * STEP), frame.pitch(), frame.half(), weight, start, first,
-                                   more, sums + together * whole, to + together * apart, apart, rows - together, columns,
-                                   ahead);
-    }
+    if (rows >= BAND)
+      add(std::integral_constant<int, BAND>{}, frame.row(plane, 0));
+    else
+      add(std::integral_constant<int, 1>{}, frame.row(plane, 0));
+}
+
+// Some times R rows of gradients by as many rows of taps at once as there are registers for; see dot_rows.
+template <class T, int H, int W, int STEP, int R, int FIRST = 0, class From>
+void dot_some(const Frame<T>& frame, const arithmetic<T>* source, const From* gradient, int64_t apart, int64_t rows,
+              int64_t columns, arithmetic<T>* sums, arithmetic<T>* total, arithmetic<T>* ignored, Ahead& ahead) {
+  constexpr int MOST = (REGISTERS == 32 ? 21 : 9) / W, HERE = H - FIRST < MOST ? H - FIRST : MOST;
+  dot_rows<T, HERE, W, STEP, R>(source + FIRST * frame.pitch(), frame.pitch(), frame.half(), gradient, apart, rows, columns,
+                                sums + FIRST * W * lanes<T>, FIRST ? ignored : total, ahead);
+  if constexpr (FIRST + HERE < H)
+    dot_some<T, H, W, STEP, R, FIRST + HERE>(frame, source, gradient, apart, rows, columns, sums, total, ignored, ahead);
 }
 
 // sums[tap] += the weights' gradient, a register each; the last register is the bias's.
 template <class T, int H, int W, int STEP, class From>
-void dot_picture(const Frame<T>& frame, const From* gradient, int64_t apart, int64_t depth, const int64_t (&out)[3], arithmetic<T>* sums,
-                 arithmetic<T>* ignored, Ahead ahead) {
+void dot_picture(const Frame<T>& frame, const From* gradient, int64_t apart, int64_t depth, const int64_t (&out)[3],
+                 arithmetic<T>* sums, arithmetic<T>* ignored, Ahead ahead) {
   constexpr int V = lanes<T>;
   const int64_t bands = out[1] / DOT_BAND * DOT_BAND, rest = out[1] - bands;
   for (int64_t plane = 0; plane < out[0]; ++plane, gradient += out[1] * apart)
     for (int64_t k = 0; k < depth; ++k) {
       arithmetic<T>*sum = sums + k * H * W * V, *total = k ? ignored : sums + depth * H * W * V;
-      dot_rows<T, H, W, STEP, DOT_BAND>(frame.row(plane + k, 0), frame.pitch(), frame.half(), gradient, apart, bands,
-                                       out[2], sum, total, ahead);
+      dot_some<T, H, W, STEP, DOT_BAND>(frame, frame.row(plane + k, 0), gradient, apart, bands, out[2], sum, total, ignored,
+                                        ahead);
       if (rest)
-        dot_rows<T, H, W, STEP, 1>(frame.row(plane + k, bands * STEP), frame.pitch(), frame.half(), gradient + bands * apart,
-                                   apart, rest, out[2], sum, total, ahead);
+        dot_some<T, H, W, STEP, 1>(frame, frame.row(plane + k, bands * STEP), gradient + bands * apart, apart, rest, out[2],
+                                   sum, total, ignored, ahead);
     }
 }
 
 // The transpose with a stride of two, from a frame with a zero before each row and column.
 template <class T, int K>
 void spread_picture(const Frame<T>& frame, const arithmetic<T>* weights, arithmetic<T> start, const Windows& d,
-                  arithmetic<T>* lines, T* to, Ahead ahead) {
+                  T* to, Ahead ahead) {
   constexpr int V = lanes<T>;
   const int64_t rows = d.axis[1].in, columns = d.axis[2].in, top = d.axis[1].before, left = d.axis[2].before;
   const int64_t count = (left + columns + 1) / 2, length = (count + V) / V * V * 2;
+  const Workspace<arithmetic<T>> lines(2 * length);
   for (int64_t m = top / 2; 2 * m < top + rows; ++m) {
     ahead.turn();
-    spread_rows<arithmetic<T>, K>(frame.row(0, m) + 1, frame.row(0, m + 1) + 1, weights, start, count, lines, lines + length);
+    spread_rows<arithmetic<T>, K>(frame.row(0, m) + 1, frame.row(0, m + 1) + 1, weights, start, count, lines.data(),
+                                 lines.data() + length);
     for (int64_t phase = 0; phase < 2; ++phase) {
       const int64_t row = 2 * m + phase - top;
       if (row < 0 || row >= rows) continue;
-      const arithmetic<T>* from = lines + phase * length + left;
+      const arithmetic<T>* from = lines.data() + phase * length + left;
       for (int64_t i = 0; i < columns; i += V)
         store_some(to + row * columns + i, load(from + i), static_cast<int>(columns - i < V ? columns - i : V));
     }
@@ -265,11 +245,6 @@ struct SmallKernel {
       : d(windows), in{d.axis[0].in, d.axis[1].in, d.axis[2].in}, out{d.axis[0].out, d.axis[1].out, d.axis[2].out},
         depth(d.axis[0].kernel), taps(d.taps()) {}
 
-  // Room for sums of a plane, or for the lines of a transpose.
-  Workspace<A> room() const {
-    const int64_t rows = in[1] > out[1] ? in[1] : out[1], columns = in[2] > out[2] ? in[2] : out[2];
-    return Workspace<A>((depth > 1 && rows > 4 ? rows : 4) * (columns + 4 * V));
-  }
   Frame<T> inputs() const {
     return Frame<T>(in, {d.axis[0].before, d.axis[1].before, d.axis[2].before},
                     {out[0] + depth - 1, (out[1] - 1) * STEP + H, (out[2] - 1) * STEP + W}, STEP);
@@ -282,11 +257,11 @@ struct SmallKernel {
   void read_weights(const T* from, bool transposed, A* to) const {
     for (int64_t k = 0; k < taps; ++k) to[k] = load_one(from + (transposed && STEP == 1 ? taps - 1 - k : k));
   }
-  void transpose_picture(const Frame<T>& frame, const A* weights, A start, A* room, T* to, const Ahead& ahead) const {
+  void transpose_picture(const Frame<T>& frame, const A* weights, A start, T* to, const Ahead& ahead) const {
     if constexpr (STEP == 2)
-      spread_picture<T, H>(frame, weights, start, d, room, to, ahead);
+      spread_picture<T, H>(frame, weights, start, d, to, ahead);
     else
-      correlate_picture<T, H, W, 1>(frame, weights, depth, start, in, room, to, in[2], ahead);
+      correlate_picture<T, H, W, 1>(frame, weights, depth, start, in, to, in[2], ahead);
   }
   // The picture's channel at `from`, to be loaded beside the arithmetic for `targets`; no memory at the end of a piece.
   static Ahead next(const T* from, bool is_last, int64_t size, const int64_t (&targets)[3], int64_t band, int64_t depth) {
@@ -298,7 +273,7 @@ struct SmallKernel {
     const int64_t from_size = backward ? d.out_size() : d.in_size(), to_size = backward ? d.in_size() : d.out_size();
     for_pieces(pieces, [&](int64_t piece) {
       Frame<T> frame = backward ? gradients() : inputs();
-      const Workspace<A> room = this->room(), weights(taps);
+      const Workspace<A> weights(taps);
       const int64_t end = (piece + 1) * planes / pieces;
       for (int64_t plane = piece * planes / pieces; plane < end; ++plane) {
         const T* following = from + (plane + 1) * from_size;
@@ -307,10 +282,10 @@ struct SmallKernel {
         read_weights(weight + channel * taps, backward, weights.data());
         frame.fill(from + plane * from_size);
         if (backward)
-          transpose_picture(frame, weights.data(), start, room.data(), to + plane * to_size,
+          transpose_picture(frame, weights.data(), start, to + plane * to_size,
                             next(following, plane + 1 == end, from_size, in, STEP == 2 ? 2 : BAND, depth));
         else
-          correlate_picture<T, H, W, STEP>(frame, weights.data(), depth, start, out, room.data(), to + plane * to_size,
+          correlate_picture<T, H, W, STEP>(frame, weights.data(), depth, start, out, to + plane * to_size,
                                             out[2], next(following, plane + 1 == end, from_size, out, BAND, depth));
       }
     });
@@ -320,7 +295,7 @@ struct SmallKernel {
   void backward(const T* dy, const T* x, const T* weight, T* dx, T* dweight, T* dbias) const {
     const int64_t pieces = worth(d.channels);
     for_pieces(pieces, [&](int64_t piece) {
-      const Workspace<A> room = this->room(), weights(taps), sums((taps + 2) * V), totals(taps + 1);
+      const Workspace<A> weights(taps), sums((taps + 2) * V), totals(taps + 1);
       std::optional<Frame<T>> of_x, of_y;
       if (dx) of_y.emplace(gradients());
       if (dweight || dbias) of_x.emplace(inputs());
@@ -338,7 +313,7 @@ struct SmallKernel {
           }
           if (of_y) {
             of_y->fill(gradient);
-            transpose_picture(*of_y, weights.data(), 0, room.data(), dx + plane * d.in_size(),
+            transpose_picture(*of_y, weights.data(), 0, dx + plane * d.in_size(),
                               next(dy + following * d.out_size(), is_last, d.out_size(), in, STEP == 2 ? 2 : BAND, depth));
           }
         }
@@ -359,7 +334,9 @@ struct SmallKernel {
 // Calls body with the SmallKernel of these windows; in_rows() says which there are.
 template <class T, class Body>
 void with_small_kernel(const Windows& d, const Body& body) {
-  if (d.axis[1].kernel == 7)
+  if (d.axis[1].kernel == 7 && d.axis[2].kernel == 7)
+    body(SmallKernel<T, 7, 7, 1>(d));
+  else if (d.axis[1].kernel == 7)
     body(SmallKernel<T, 7, 1, 1>(d));
   else if (d.axis[2].kernel == 7)
     body(SmallKernel<T, 1, 7, 1>(d));

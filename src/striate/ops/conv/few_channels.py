@@ -2,8 +2,7 @@
 
 Where they are faster than PyTorch in both layouts, measured in ``docs/guide/kernels.md``:
 
-- groups of at most ``FEW`` channels, in and out: everything,
-  but for 8 channels that lie side by side: with stride 1 and gradients only;
+- groups of at most ``FEW`` channels, in and out: everything;
 - one group that reads at most ``FIRST`` channels, the first layer of a network: with up to ``FEW`` output
   channels everything, with more the input's gradient, while PyTorch computes the rest.
 """
@@ -57,12 +56,6 @@ def few_channels_obstacle(
     longest = max(stride, default=1) if isinstance(stride, tuple | list) else stride
     if longest > MOST_STRIDE:
         return f"a stride above {MOST_STRIDE}"
-    if (
-        channels * groups == outputs == 8 * groups
-        and goes_on_last(input, weight)
-        and not (wants and longest == 1)
-    ):
-        return "8 channels side by side: PyTorch is as fast, but for the gradients with stride 1"
     if torch.is_autocast_enabled("cpu"):
         return "inside autocast"
     return obstacle(input, weight, bias)

@@ -102,9 +102,10 @@ void unpack_plain(const TileRow<const arithmetic<T>>& from, int64_t channel, int
   UNROLLED(q, S) store_up_to(to + i * S + q * V, v[q], size - i * S - q * V);
 }
 
-// A row of `size` columns of a block of channels.
+// A row of `size` columns of a block of channels; the next one is `ahead` numbers away. Channels that lie side by side are
+// a cache line of each column: hardware does not foresee the next row's.
 template <class T>
-void pack_row(const Planes<const T>& from, int64_t size, const TileRow<arithmetic<T>>& to) {
+void pack_row(const Planes<const T>& from, int64_t size, int64_t ahead, const TileRow<arithmetic<T>>& to) {
   constexpr int V = lanes<T>;
   const int64_t stride = to.stride;
   if (from.channel != 1 || from.count == 1) {
@@ -136,6 +137,7 @@ void pack_row(const Planes<const T>& from, int64_t size, const TileRow<arithmeti
     }
     for (int64_t i = 0; i < count; i += V) {
       vec<T> square[V];
+      UNROLLED(b, V) __builtin_prefetch(row + (i + b) * step + ahead, 0, 2);
       UNROLLED(b, V) square[b] = i + b < count ? load_up_to(row + (i + b) * step, from.count) : vec<T>{};
       transpose(square);
       UNROLLED(c, V)
@@ -145,7 +147,7 @@ void pack_row(const Planes<const T>& from, int64_t size, const TileRow<arithmeti
 }
 
 template <class T>
-void unpack_row(const TileRow<const arithmetic<T>>& from, int64_t size, const Planes<T>& to) {
+void unpack_row(const TileRow<const arithmetic<T>>& from, int64_t size, int64_t ahead, const Planes<T>& to) {
   constexpr int V = lanes<T>;
   const int64_t stride = from.stride;
   if (to.channel != 1 || to.count == 1) {
@@ -177,6 +179,7 @@ void unpack_row(const TileRow<const arithmetic<T>>& from, int64_t size, const Pl
     }
     for (int64_t i = 0; i < count; i += V) {
       vec<T> square[V];
+      UNROLLED(b, V) __builtin_prefetch(row + (i + b) * step + ahead, 1, 2);
       UNROLLED(c, V) square[c] = c < to.count ? load(line + c * from.channel + i) : vec<T>{};
       transpose(square);
       UNROLLED(b, V)
@@ -225,7 +228,7 @@ void pack(const Flat& f, const Side& side, const T* tensor, int64_t block, const
   for_rows(
       f, side, tensor, block, unit, from, to,
       [&](const Planes<const T>& planes, int64_t at) {
-        pack_row<T>(planes, side.columns,
+        pack_row<T>(planes, side.columns, side.row_stride * side.columns * planes.column,
                     TileRow<A>{tile + at, phases * side.length, side.column_stride, side.column_before, side.length});
       },
       [&](int64_t at, int channels) {
@@ -244,7 +247,7 @@ void unpack(const Flat& f, const Side& side, const arithmetic<T>* tile, int64_t 
       f, side, tensor, block, unit, 0, unit.rows,
       [&](const Planes<T>& planes, int64_t at) {
         unpack_row<T>(TileRow<const A>{tile + at, phases * side.length, side.column_stride, side.column_before, side.length},
-                      side.columns, planes);
+                      side.columns, side.row_stride * side.columns * planes.column, planes);
       },
       [](int64_t, int) {});
 }

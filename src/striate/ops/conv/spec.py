@@ -150,6 +150,7 @@ SAMPLES = [
     _call("depthwise 4×4, rows, stride", (1, 2, 14, 35), 2, (4, 4), groups=2, stride=2, padding=1),
     _call("depthwise 3×1, rows", (1, 2, 9, 18), 2, (3, 1), groups=2, padding=(1, 0)),
     _call("depthwise 1×3, rows", (1, 2, 5, 36), 2, (1, 3), groups=2, padding=(0, (0, 2))),
+    _call("depthwise 7×7, rows", (1, 2, 9, 37), 2, (7, 7), groups=2, padding=(3, (4, 0))),
     _call("depthwise 7×1, rows", (1, 2, 9, 18), 2, (7, 1), groups=2, padding=(3, 0)),
     _call("depthwise 1×7, rows", (1, 2, 5, 36), 2, (1, 7), groups=2, padding=(0, (3, 2))),
     _call("depthwise, wide", (1, 66, 5, 29), 66, (3, 7), groups=66, padding=(1, 3)),
