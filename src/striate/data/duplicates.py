@@ -43,14 +43,17 @@ def signatures(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     [200, 200, 200, 200]
     """
     count, channels, height, width = pixels.shape
-    rows, columns = _overlaps(height), _overlaps(width)
+    # Whole numbers below 2^24, or 2^53, throughout: no order of summation can change them.
+    exact = np.float32 if 255 * height * width < 2**24 else np.float64
+    rows, columns = _overlaps(height).astype(exact), _overlaps(width).astype(exact)
     luma = np.array([1000.0] if channels == 1 else [299.0, 587.0, 114.0])
     result = np.empty((count, GRID * GRID), np.uint8)
     for start in range(0, count, _BLOCK):
-        # Whole numbers below 2^53 throughout: no order of summation can change them.
-        block = pixels[start : start + _BLOCK].astype(np.float64)
-        summed = rows @ block @ columns.T
-        levels = np.tensordot(summed, luma, axes=(1, 0)) / (1000.0 * height * width)
+        block = pixels[start : start + _BLOCK].astype(exact)
+        across = block.reshape(-1, width) @ columns.T
+        across = across.reshape(-1, height, GRID).swapaxes(0, 1).reshape(height, -1)
+        summed = (rows @ across).reshape(GRID, len(block), channels, GRID).astype(np.float64)
+        levels = np.einsum("ynct,c->nyt", summed, luma) / (1000.0 * height * width)
         result[start : start + _BLOCK] = np.floor(levels + 0.5).reshape(len(block), -1)
     return result
 

@@ -75,8 +75,9 @@ def split_names(dataset: Dataset) -> dict[str, list[str]]:
     """
     names = {name: list(getattr(dataset, name).names) for name in SPLITS}
     seen = {
-        _seen_key(sha256(row.numpy().data).hexdigest())
-        for row in (*dataset.train.pixels, *dataset.val.pixels)
+        _seen_key(sha256(row.data).hexdigest())
+        for part in (dataset.train, dataset.val)
+        for row in part.pixels.numpy()
     }
     return {**names, "seen": sorted(seen)}
 

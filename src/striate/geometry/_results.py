@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from striate.errors import ArgumentError
+from striate.geometry.window import output_size
+
 aten = torch.ops.aten
 ASKS = {Tensor.item, Tensor.tolist, Tensor.__int__, Tensor.__float__, Tensor.__index__}
 
@@ -38,6 +41,12 @@ def known_result(func: Any, args: Sequence[Any]) -> Tensor | None:
         return empty(args[0])
     if func is aten.linear.default and _takes(*args):
         return torch.empty((*args[0].shape[:-1], args[1].shape[0]), dtype=args[0].dtype, device="meta")
+    if func is aten.convolution.default:
+        return _convolved(*args)
+    if func is aten.max_pool2d.default:
+        return _pooled(*args)
+    if func is aten.amax.default:
+        return _reduced(*args)
     if func is aten.upsample_bilinear2d.vec and args[1] and args[0].dim() == 4 and args[0].numel():
         return _resized(args[0], args[1])
     return None
@@ -69,6 +78,62 @@ def _takes(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> bool:
     """Whether a linear layer takes ``x``."""
     fits = x.dim() > 0 and weight.dim() == 2 and x.shape[-1] == weight.shape[1] and x.dtype is weight.dtype
     return fits and (bias is None or (bias.shape == weight.shape[:1] and bias.dtype is x.dtype))
+
+
+def _convolved(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    _: Sequence[int],
+    groups: int,
+) -> Tensor | None:
+    dims = len(stride)
+    fits = not transposed and x.dim() == weight.dim() == dims + 2 == len(padding) + 2 == len(dilation) + 2
+    fits = fits and x.shape[1] == weight.shape[1] * groups and weight.shape[0] % groups == 0
+    fits = fits and x.dtype is weight.dtype and (bias is None or bias.shape == weight.shape[:1])
+    if not fits or not x.numel():
+        return None
+    lengths = zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
+    try:
+        size = [output_size(n, k, stride=s, padding=p, dilation=d) for n, k, s, p, d in lengths]
+    except ArgumentError:
+        return None
+    return torch.empty((x.shape[0], weight.shape[0], *size), dtype=x.dtype, device="meta")
+
+
+def _pooled(
+    x: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,),
+    ceil_mode: bool = False,
+) -> Tensor | None:
+    kernels, strides, paddings, dilations = (
+        tuple(given) * (2 // len(given)) for given in (kernel, stride or kernel, padding, dilation)
+    )
+    if x.dim() != 4 or not x.numel() or any(2 * p > k for p, k in zip(paddings, kernels, strict=True)):
+        return None
+    lengths = zip(x.shape[2:], kernels, strides, paddings, dilations, strict=True)
+    try:
+        size = [output_size(*given, ceil_mode=ceil_mode) for given in lengths]
+    except ArgumentError:
+        return None
+    return _resized(x, size)
+
+
+def _reduced(x: Tensor, dims: Sequence[int] = (), keep: bool = False) -> Tensor | None:
+    if not dims or not x.numel() or not all(-x.dim() <= dim < x.dim() for dim in dims):
+        return None
+    gone = {dim % x.dim() for dim in dims}
+    if len(gone) < len(dims):
+        return None
+    shape = [1 if dim in gone else size for dim, size in enumerate(x.shape) if keep or dim not in gone]
+    return torch.empty(shape, dtype=x.dtype, device="meta")
 
 
 def _resized(x: Tensor, size: Sequence[int]) -> Tensor:
