@@ -29,6 +29,8 @@ _WAVES = 4  # along each side, that the search tree is built on
 _NEAREST = 4  # partners looked for per picture and split
 _BLOCK = 4096
 
+Levels = NDArray[np.floating]
+
 
 def signatures(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Luma averaged over a grid of cells of equal area; exact, so the same on every machine.
@@ -45,11 +47,12 @@ def signatures(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     count, channels, height, width = pixels.shape
     # Whole numbers below 2^24, or 2^53, throughout: no order of summation can change them.
     exact = np.float32 if 255 * height * width < 2**24 else np.float64
-    rows, columns = _overlaps(height).astype(exact), _overlaps(width).astype(exact)
+    rows: Levels = _overlaps(height).astype(exact)
+    columns: Levels = _overlaps(width).astype(exact)
     luma = np.array([1000.0] if channels == 1 else [299.0, 587.0, 114.0])
     result = np.empty((count, GRID * GRID), np.uint8)
     for start in range(0, count, _BLOCK):
-        block = pixels[start : start + _BLOCK].astype(exact)
+        block: Levels = pixels[start : start + _BLOCK].astype(exact)
         across = block.reshape(-1, width) @ columns.T
         across = across.reshape(-1, height, GRID).swapaxes(0, 1).reshape(height, -1)
         summed = (rows @ across).reshape(GRID, len(block), channels, GRID).astype(np.float64)

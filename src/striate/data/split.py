@@ -86,7 +86,14 @@ class _Draw:
         units = list(members.values())
         order = np.argsort(np.random.PCG64(seed).random_raw(len(units)), kind="stable")
         values = labels.tolist()
-        self.waiting: list[_Unit] = [(units[i], _counted(units[i], values)) for i in order.tolist()]
+        alone = [((label, 1),) for label in range(classes)]
+        self.waiting: list[_Unit] = [
+            (
+                unit,
+                alone[values[unit[0]]] if len(unit) == 1 else _counted(unit, values),
+            )  # alone: nearly always
+            for unit in (units[i] for i in order.tolist())
+        ]
         self.pictures: list[int] = np.bincount(labels, minlength=classes).tolist()  # waiting, per class
         self.units = [0] * classes  # waiting, per class
         for _, counted in self.waiting:
@@ -134,8 +141,6 @@ class _Draw:
 
 
 def _counted(members: list[int], labels: list[int]) -> tuple[tuple[int, int], ...]:
-    if len(members) == 1:  # nearly always
-        return ((labels[members[0]], 1),)
     return tuple(Counter(labels[i] for i in members).items())
 
 
