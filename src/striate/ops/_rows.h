@@ -363,6 +363,35 @@ STRIATE_INLINE void finish_row(const Finish& finish, int64_t index, const A* fro
   }
 }
 
+// A vector of windows of two columns beside each other, the first at column x of `count` rows, from 1.
+template <class T, class Op>
+struct Pairs {
+  using A = arithmetic<T>;
+  vec<A> value;
+
+  STRIATE_INLINE Pairs(const T* const* rows, int64_t count, int64_t x) {
+    constexpr int V = lanes<T>;
+    using order = std::make_integer_sequence<int, V>;
+    vec<A> row[2];
+    UNROLLED(k, 2) row[k] = Op::map(load(rows[0] + x + k * V));
+    for (int64_t r = 1; r < count; ++r) UNROLLED(k, 2) row[k] = Op::of(row[k], Op::map(load(rows[r] + x + k * V)));
+    value = Op::of(phase_of<2, 0>(row, row[0], order{}), phase_of<2, 1>(row, row[0], order{}));
+  }
+};
+
+// A row of such windows, a register of them at least; the last ones may be computed twice.
+template <class... Ops, class T, class Finish>
+STRIATE_INLINE void finish_pairs(const Finish& finish, const T* const* rows, int64_t count, int64_t windows, T* to) {
+  constexpr int V = lanes<T>;
+  using A = arithmetic<T>;
+  for (int64_t i = 0; i < windows; i += V) {
+    const int64_t at = i + V <= windows ? i : windows - V;
+    const auto value = count ? finish.of(at, Pairs<T, Ops>(rows, count, 2 * at).value...)
+                             : finish.of(at, broadcast<vec<A>>(Ops::neutral)...);
+    store(to + at, value);
+  }
+}
+
 // The results of each row of windows: what is under them, reduced by each Op, first along planes and rows, then along
 // columns. There is a Finish for each piece: row(plane, depth, row, windows, number) announces the rows that are computed
 // together, of(at, values…) gives what is stored.
@@ -374,7 +403,8 @@ void reduce_rows(const Windows& w, const T* x, T* y, const More&... more) {
   const Taps taps(wide);
   const Neighbours planes(deep, false), rows(high, false);
   const Sweep sweep(w.images * w.channels * deep.out, high.out, wide.out);
-  // Short rows are laid one behind the other where no margins are between them, that the registers are full.
+  // Some rows are dealt, then finished: loads wait for stores that overlap them. Short rows are laid one behind the other
+  // where no margins are between them, that the registers are full.
   const bool is_flush = !taps.span();
   const int64_t pitch = is_flush ? sweep.segment : sweep.segment + taps.span() + 2 * V;
   const int64_t group = pitch > TOGETHER ? 1 : TOGETHER / pitch;
@@ -390,16 +420,29 @@ void reduce_rows(const Windows& w, const T* x, T* y, const More&... more) {
     A* each = memory.data();
     ((fill(each, room, static_cast<A>(Ops::neutral)), each += room), ...);
     const Wanted wanted(taps, part.columns);
+    // Windows of two columns each, side by side, the commonest of all: nothing is laid down in between.
+    const bool are_pairs =
+        is_flush && taps.stride == 2 && taps.count == 2 && width >= V && !wanted.margin && wanted.columns >= 2 * width;
+    const auto list = [&](const T* picture, int64_t depth, int64_t row) {
+      int64_t count = 0;
+      for (auto p = planes.begin(depth); p < planes.end(depth); ++p)
+        for (auto r = rows.begin(row); r < rows.end(row); ++r)
+          sources[count++] = picture + (p->source * high.in + r->source) * wide.in;
+      return count;
+    };
     for (int64_t plane = part.planes.begin; plane < part.planes.end; ++plane) {
       const int64_t depth = plane % deep.out;
       const T* picture = x + plane / deep.out * w.in_size() + wanted.start;
-      for (int64_t row = part.rows.begin; row < part.rows.end; row += group) {
+      for (int64_t row = part.rows.begin; are_pairs && row < part.rows.end; ++row) {
+        const int64_t count = list(picture, depth, row);
+        finish.row(plane, depth, row, part.columns, 0);
+        finish_pairs<Ops...>(finish, sources.data(), count, width,
+                             y + (plane * high.out + row) * wide.out + part.columns.begin);
+      }
+      for (int64_t row = part.rows.begin; !are_pairs && row < part.rows.end; row += group) {
         const int64_t together = part.rows.end - row < group ? part.rows.end - row : group;
         for (int64_t g = 0; g < together; ++g) {
-          int64_t count = 0;
-          for (auto p = planes.begin(depth); p < planes.end(depth); ++p)
-            for (auto r = rows.begin(row + g); r < rows.end(row + g); ++r)
-              sources[count++] = picture + (p->source * high.in + r->source) * wide.in;
+          const int64_t count = list(picture, depth, row + g);
           A* to = memory.data() + g * (is_flush ? width : pitch) + wanted.margin;
           if (count)
             ((deal<Ops>(sources.data(), count, wanted.columns, taps, to, apart, scratch.data()), to += room), ...);
