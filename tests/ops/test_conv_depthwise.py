@@ -202,3 +202,29 @@ def test_pytorch_has_middle_sizes_with_channels_last(kernel, ends, is_pytorchs):
     x.requires_grad_()
     both = ("depthwise_conv", "depthwise_conv_backward")
     assert kernels_used(lambda: ours(x).sum().backward()) == both
+
+
+@pytest.mark.parametrize(
+    ("kernel", "columns", "is_pytorchs"),
+    [
+        (3, 14, False),
+        (5, 14, True),
+        (7, 14, True),
+        (7, 28, False),
+        (9, 28, True),
+        (5, 40, False),
+        (11, 14, False),
+    ],
+)
+def test_pytorch_has_narrow_pictures_channel_by_channel(kernel, columns, is_pytorchs):
+    x, weight = torch.randn(4, 256, 14, columns), torch.randn(256, 1, kernel, kernel)
+
+    def ours():
+        return conv2d(x, weight, padding="same", groups=256)
+
+    wanted = F.conv2d(x, weight, padding="same", groups=256)
+    torch.testing.assert_close(ours(), wanted, atol=1e-3, rtol=1e-3)
+    assert ours().stride() == wanted.stride()
+    assert kernels_used(ours) == (() if is_pytorchs else ("depthwise_conv",))
+    weight.requires_grad_()
+    assert kernels_used(ours) == ("depthwise_conv",)
