@@ -36,7 +36,7 @@ class Case:
         return f"{self.source} {self.target:.1%}"
 
 
-QUICK = ("--no-augment", "--learning-rate", "8e-3")
+QUICK = ("--no-augment", "--batch-size", "384", "--learning-rate", "0.02")
 CASES = (
     Case("mnist", 0.99, ("--model", "lenet", "--epochs", "3", *QUICK), 10, 5),
     Case("fashion-mnist", 0.92, ("--model", "cnn", "--epochs", "5"), 3, 1),
