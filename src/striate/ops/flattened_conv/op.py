@@ -129,8 +129,14 @@ def _flattened_conv(
         # What convolutions would take, and this operator does not:
         if not input.is_floating_point() or weights[0].shape[2:] != (1,) * rank:
             _check(operator, input, weights, biases, stride, padding, dilation)
-        result = CONVOLUTIONS[rank](input, weights[0], biases[0])
-        return convolve_each(AXES[rank], result, weights[1:], biases[1:], settings, weights[0].shape[0])
+        return convolve_each(  # which frees the channels' result as soon as it has been read
+            AXES[rank],
+            CONVOLUTIONS[rank](input, weights[0], biases[0]),
+            weights[1:],
+            biases[1:],
+            settings,
+            weights[0].shape[0],
+        )
     except REFUSALS as error:
         _check(operator, input, weights, biases, stride, padding, dilation)
         raise in_step(operator, error) from error
