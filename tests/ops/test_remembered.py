@@ -25,16 +25,16 @@ def counting() -> tuple[Any, list[Any]]:
     return compute, seen
 
 
-@pytest.mark.parametrize("value", [3, (1, 2), [1, (2, 3)], "same", None, 1.5, True, ((0, 1), (2, 2))])
+@pytest.mark.parametrize(
+    "value", [3, (1, 2), [1, (2, 3)], "same", None, 1.5, True, ((0, 1), (2, 2)), torch.Size((1, 2))]
+)
 def test_python_s_own_values_are_computed_once(value: Any):
     compute, seen = counting()
     assert compute(value) == compute(value) == (value, None)
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize(
-    "value", [np.int64(3), np.array(3), torch.Size((1, 2)), torch.tensor(1), b"x", {1: 2}]
-)
+@pytest.mark.parametrize("value", [np.int64(3), np.array(3), torch.tensor(1), b"x", {1: 2}])
 def test_other_values_are_computed_every_time(value: Any):
     compute, seen = counting()
     compute(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import marshal
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -26,21 +25,18 @@ def remembered(compute: Callable[P, R]) -> Callable[P, R]:
     >>> double((1, 2)), double((1, 2)), double((True, 2))
     ((1, 2, 1, 2), (1, 2, 1, 2), (True, 2, True, 2))
     """
-    kept: dict[bytes, R] = {}
+    kept: dict[str, R] = {}
 
     @wraps(compute)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if torch.compiler.is_compiling():
             return compute(*args, **kwargs)
         given: Any = (args, *kwargs.items())
-        try:
-            key = marshal.dumps(given, 2)  # 2: equal arguments have equal bytes, whoever else holds them
-        except ValueError:
-            return compute(*args, **kwargs)
+        key = repr(given)  # in which 1, True and 1.0 differ
         found = kept.get(key)
         if found is None:
             found = compute(*args, **kwargs)
-            if _are_pythons_own(given):  # marshal also writes whatever has bytes, NumPy's numbers for one
+            if _are_pythons_own(given):  # what else looks alike in words may differ
                 if len(kept) >= MOST:
                     kept.clear()
                 kept[key] = found
