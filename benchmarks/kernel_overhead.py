@@ -46,7 +46,7 @@ def calls() -> dict[str, tuple[Call, tuple[int, ...]]]:
             lambda x: S.spatial_separable_conv2d(x, column, row, groups=8),
             planes,
         ),
-        "conv_pool2d": (lambda x: S.conv_pool2d(x, first), (4, 1, 28, 28)),
+        "conv_pool2d": (lambda x: S.conv_pool2d(x, first), (16, 1, 28, 28)),  # a picture in each lane
         "local_conv2d": (lambda x: S.local_conv2d(x, local), (8, 2, 16, 16)),
         "max_pool2d": (lambda x: S.max_pool2d(x, 2), planes),
         "avg_pool2d": (lambda x: S.avg_pool2d(x, 3, 1, 1), planes),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch.nn import functional as F
 
 from striate.ops._layout import dense, is_channels_last, memory_format
 from striate.ops._library import differentiable, gradients_of, obstacle, plain
+from striate.ops._remembered import remembered
 
 # What oneDNN is faster at with channels last: taps of a kernel, multiply-adds, and numbers of the result.
 MOST_TAPS, LEAST_WORK, MOST_NUMBERS = 25, 2**22, 2**21
@@ -41,7 +41,7 @@ def _stays_last(input: Tensor, weight: Tensor) -> bool:
     )
 
 
-@lru_cache(maxsize=1)
+@remembered
 def _onednn_dtypes() -> tuple[torch.dtype, ...]:
     both = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return (torch.float32, torch.bfloat16) if both else (torch.float32,)
