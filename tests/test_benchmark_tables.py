@@ -40,7 +40,10 @@ def test_newest_row_of_each_layout_is_a_line_and_missing_peers_are_named(report_
     assert [line[6:8] for line in lines] == [["50%", "7.2"], ["50%", "7.2"]]
     assert "- JAX, depthwise: too slow" in "\n".join(told)
     assert "1 of 2 lines at 0.97× or more" in "\n".join(told)
-    assert report_speed.never_slower(rows)[0] == "0.90× (depthwise, forward)"
+    words = report_speed.never_slower(rows)[0]
+    assert words == "0.90× at least (depthwise, channels last, forward), 2 of 4 within"
+    worse = [*rows, row(0.5, False, {})]
+    assert report_speed.never_slower(worse)[0].startswith("0.50× at least (depthwise, NCHW, forward), 0 of 4")
     assert report_speed.roofline(rows)[1] == pytest.approx(1.5 / 0.6)  # 3 ms of arithmetic in 2 ms
 
 
