@@ -147,7 +147,8 @@ class OpSpec:
             ``"result"`` among them: the results too, as PyTorch convolves a few pictures with 1×1
             kernels by one routine on one thread and by another on two.
         double_sums_by_threads: those of them of which the same is true in float64: the gradients of
-            1×1 kernels, which PyTorch leaves to MKL's matrix product.
+            1×1 kernels, which PyTorch leaves to MKL's matrix product. Without Striate's kernels it is true
+            of all of them: PyTorch's float64 gradients of weights and biases follow the threads at some sizes.
     """
 
     name: str
