@@ -216,7 +216,7 @@ void spread_picture(const Frame<T>& frame, const arithmetic<T>* weights, arithme
   constexpr int V = lanes<T>;
   const int64_t rows = d.axis[1].in, columns = d.axis[2].in, top = d.axis[1].before, left = d.axis[2].before;
   const int64_t count = (left + columns + 1) / 2, length = (count + V) / V * V * 2;
-  const Workspace<arithmetic<T>> lines(2 * length);
+  const Workspace<arithmetic<T>> lines(2 * length + V);  // registers are read from `left` on, past the end of a line
   for (int64_t m = top / 2; 2 * m < top + rows; ++m) {
     ahead.turn();
     spread_rows<arithmetic<T>, K>(frame.row(0, m) + 1, frame.row(0, m + 1) + 1, weights, start, count, lines.data(),
