@@ -91,6 +91,11 @@ void sum_columns_of(const Sources<T>& from, const Line& line, int64_t at, const 
   int64_t c = 0;
   for (; c + ABREAST * V <= from.channels; c += ABREAST * V, weights += ABREAST * next)
     sum_block<T, ABREAST, B, STEP, EDGE>(from, line, at, c, V, weights, next, bias ? bias + c : nullptr, to + c);
+  if (c >= V && c + V == from.channels) {  // the last register once more with its neighbour: alone it takes longer
+    c -= V, weights -= next;
+    sum_block<T, ABREAST, B, STEP, EDGE>(from, line, at, c, V, weights, next, bias ? bias + c : nullptr, to + c);
+    return;
+  }
   for (; c < from.channels; c += V, weights += next)
     sum_block<T, 1, B, STEP, true>(from, line, at, c, static_cast<int>(from.channels - c < V ? from.channels - c : V),
                                    weights, next, bias ? bias + c : nullptr, to + c);

@@ -140,11 +140,15 @@ void local_forward(const Local& d, const Strided<const T>& x, const T* weight, c
   const Taps all(d, lines);
   const int64_t width = d.padded_columns(V), columns = d.axis[2].out, taps = d.taps(), positions = d.positions();
   const int64_t next_image = d.in_channels() * lines.image;
-  const int64_t most = BUFFER / (OUTPUTS * d.images * width), blocks = most < d.rows() ? d.rows() / (most < 1 ? 1 : most) : 1;
   const int64_t together = STREAMS / taps < 1 ? 1 : STREAMS / taps, tiles = (d.out + OUTPUTS - 1) / OUTPUTS;
   const int64_t next_out = d.in * taps * positions;
-  for_pieces(d.groups * tiles * blocks, [&](int64_t piece) {
-    const int64_t tile = piece / blocks, block = piece % blocks, group = tile / tiles;
+  // Tiles, of which the last may be small, are next to each other, so that threads have the same to do.
+  int64_t blocks = d.images * d.rows() * width * OUTPUTS / BUFFER + 1;
+  const int64_t least = SHARES / (d.groups * tiles);
+  if (blocks < least) blocks = least;
+  if (blocks > d.rows()) blocks = d.rows();
+  for_pieces(blocks * d.groups * tiles, [&](int64_t piece) {
+    const int64_t block = piece / (d.groups * tiles), tile = piece % (d.groups * tiles), group = tile / tiles;
     const int64_t first = tile % tiles * OUTPUTS, outs = d.out - first < OUTPUTS ? d.out - first : OUTPUTS;
     const int64_t out = group * d.out + first;
     const int64_t begin = block * d.rows() / blocks, end = (block + 1) * d.rows() / blocks, rows = end - begin;
@@ -212,8 +216,8 @@ void gradient_of_weight(const Local& d, const Lines& lines, const Taps& all, con
   const int64_t next_x = d.in_channels() * lines.image, next_dy = d.out_channels() * d.rows() * width;
   const int64_t tiles = (d.out + OUTPUTS - 1) / OUTPUTS, next_out = d.in * taps * positions;
   for_pieces(d.groups * tiles * d.in, [&](int64_t piece) {
-    const int64_t tile = piece / d.in, c = piece % d.in, group = tile / tiles;
-    const int64_t first = tile % tiles * OUTPUTS, outs = d.out - first < OUTPUTS ? d.out - first : OUTPUTS;
+    const int64_t tile = piece % tiles, c = piece / tiles % d.in, group = piece / tiles / d.in;
+    const int64_t first = tile * OUTPUTS, outs = d.out - first < OUTPUTS ? d.out - first : OUTPUTS;
     const int64_t out = group * d.out + first, in = group * d.in + c;
     const Workspace<bool> met(taps);
     T* result = dw + (out * d.in + c) * taps * positions;
@@ -268,8 +272,9 @@ void gradient_of_input(const Local& d, const Lines& lines, const Taps& all, cons
   const int64_t width = d.padded_columns(V), columns = axis.out, taps = d.taps(), positions = d.positions();
   const int64_t next_dy = d.out_channels() * d.rows() * width, rows_in = d.axis[0].in * d.axis[1].in;
   const int64_t next_out = d.in * taps * positions;
-  int64_t share = BUFFER / lines.image / PICTURES * PICTURES;
-  if (share < PICTURES) share = PICTURES;
+  int64_t share = BUFFER / lines.image;
+  if (share > d.images * d.in_channels() / SHARES) share = d.images * d.in_channels() / SHARES;
+  share = (share / PICTURES + (share < PICTURES)) * PICTURES;
   const int64_t shares = (d.images + share - 1) / share;
   for_pieces(d.in_channels() * shares, [&](int64_t piece) {
     const int64_t in = piece / shares, first = piece % shares * share, group = in / d.in;
