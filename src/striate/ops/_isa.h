@@ -14,6 +14,16 @@ enum class Isa : int { portable = 0, avx2 = 1, avx512 = 2 };
 
 Isa isa();  // the one in use; defined in _native.cpp
 
+// Whether an instruction set has special kernels for a type, of a few windows each, beside the general ones that serve
+// every call. Those of doubles, and of what is only an x86 processor's last resort, would be compiled longer than run.
+template <class T>
+constexpr bool has_special([[maybe_unused]] Isa set) {
+#if defined(__x86_64__)
+  if (set == Isa::portable) return false;
+#endif
+  return !std::is_same_v<T, double>;
+}
+
 }  // namespace striate
 
 // The version of kernel<T> that was compiled for an instruction set, or for the one in use: `T` is the caller's type.

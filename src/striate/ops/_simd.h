@@ -7,12 +7,15 @@
 #define STRIATE_INLINE inline __attribute__((always_inline))
 
 #if defined(STRIATE_AVX512)
+constexpr Isa SET = Isa::avx512;
 constexpr int LANES = 16;
 constexpr int REGISTERS = 32;
 #elif defined(STRIATE_AVX2)
+constexpr Isa SET = Isa::avx2;
 constexpr int LANES = 8;
 constexpr int REGISTERS = 16;
 #else
+constexpr Isa SET = Isa::portable;
 constexpr int LANES = 4;
 constexpr int REGISTERS = 16;
 #endif
@@ -147,15 +150,16 @@ STRIATE_INLINE void store(bf16* to, floats value) {
 }
 #endif
 
+// Called, as they are long and in many places: inlined they would take half of the time to compile.
 template <class T>
-STRIATE_INLINE vec<T> load_first(const T* from, int count) {
+__attribute__((noinline)) vec<T> load_first(const T* from, int count) {
   vec<T> value{};
   for (int i = 0; i < lanes<T>; ++i)
     if (i < count) value[i] = load_one(from + i);
   return value;
 }
 template <class T>
-STRIATE_INLINE void store_first(T* to, vec<T> value, int count) {
+__attribute__((noinline)) void store_first(T* to, vec<T> value, int count) {
   for (int i = 0; i < lanes<T>; ++i)
     if (i < count) store_one(to + i, value[i]);
 }

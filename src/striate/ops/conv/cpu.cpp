@@ -66,7 +66,7 @@ void check_output(const Windows& d, const Tensor& output, const Tensor& like) {
 // The convolution of `from`, or, backward, its transpose, by the kernel for it.
 template <class T>
 void run(const Windows& d, bool backward, const T* from, const T* weight, const T* bias, T* to) {
-  if (in_rows(d))
+  if (in_rows<T>(d))
     depthwise_rows(d, backward, from, weight, bias, to);
   else
     STRIATE_NATIVE(depthwise<T>)(d, backward, from, d.input_last, weight, bias, to, d.input_last);
@@ -114,7 +114,7 @@ std::tuple<Tensor, Tensor, Tensor> depthwise_conv_backward(const Tensor& gradien
     using T = decltype(zero);
     T *dx = wanted[0] ? mutable_data<T>(of_input) : nullptr, *dweight = wanted[1] ? mutable_data<T>(of_weight) : nullptr;
     T* dbias = wanted[2] ? mutable_data<T>(of_bias) : nullptr;
-    const auto run = in_rows(d) ? depthwise_rows_backward<T> : STRIATE_NATIVE(depthwise_backward<T>);
+    const auto run = in_rows<T>(d) ? depthwise_rows_backward<T> : STRIATE_NATIVE(depthwise_backward<T>);
     run(d, data<T>(gradient), data<T>(input), data<T>(weight), dx, dweight, dbias);
   });
   return {of_input, of_weight, of_bias};

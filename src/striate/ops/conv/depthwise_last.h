@@ -82,6 +82,13 @@ STRIATE_INLINE void sum_block(const Sources<T>& from, const Line& line, int64_t 
     UNROLLED(b, B) store_some(to + b * every + n * V, sums[n][b], count);
 }
 
+// The same for one register of channels, wherever the columns are; called, as there are few and it would be made twice.
+template <class T, int B, int STEP>
+__attribute__((noinline)) void sum_rest(const Sources<T>& from, const Line& line, int64_t at, int64_t channel, int count,
+                                        const arithmetic<T>* weights, int64_t next, const T* bias, T* to) {
+  sum_block<T, 1, B, STEP, true>(from, line, at, channel, count, weights, next, bias, to);
+}
+
 // All channels of B columns from `at` on.
 template <class T, int B, int STEP, bool EDGE>
 void sum_columns_of(const Sources<T>& from, const Line& line, int64_t at, const arithmetic<T>* weights,
@@ -97,8 +104,8 @@ void sum_columns_of(const Sources<T>& from, const Line& line, int64_t at, const 
     return;
   }
   for (; c < from.channels; c += V, weights += next)
-    sum_block<T, 1, B, STEP, true>(from, line, at, c, static_cast<int>(from.channels - c < V ? from.channels - c : V),
-                                   weights, next, bias ? bias + c : nullptr, to + c);
+    sum_rest<T, B, STEP>(from, line, at, c, static_cast<int>(from.channels - c < V ? from.channels - c : V), weights, next,
+                         bias ? bias + c : nullptr, to + c);
 }
 
 template <class T, int B, int STEP>
@@ -164,11 +171,9 @@ void correlate_row(const Sources<T>& sources, const Lines& lines, const WeightsB
   for (int64_t l = 0; l < lines.count; ++l) {
     const Line& line = lines.line[l];
     const arithmetic<T>* weight = weights.weight.data() + weights.start[l];
-    switch (step_of(line)) {
-      case 1: sum_row<T, 1>(sources, line, weight, weights.kernel_rows, bias, to); break;
-      case 2: sum_row<T, 2>(sources, line, weight, weights.kernel_rows, bias, to); break;
-      default: sum_row<T, 0>(sources, line, weight, weights.kernel_rows, bias, to);
-    }
+    with_step<T>(step_of(line), [&](auto step) {
+      sum_row<T, decltype(step)::value>(sources, line, weight, weights.kernel_rows, bias, to);
+    });
   }
 }
 
@@ -239,6 +244,12 @@ STRIATE_INLINE void dot_block(const Windows& d, const Sources<T>& from, const Li
   }
 }
 
+template <class T, int STEP>
+__attribute__((noinline)) void dot_rest(const Windows& d, const Sources<T>& from, const Line& line, int64_t at, int64_t valid,
+                                        int64_t channel, int count, const T* gradient, arithmetic<T>* sums) {
+  dot_block<T, STEP, true>(d, from, line, at, valid, channel, count, gradient, sums);
+}
+
 template <class T, int STEP, bool EDGE>
 void dot_columns(const Windows& d, const Sources<T>& from, const Line& line, int64_t at, int64_t valid,
                  const T* gradient, arithmetic<T>* sums) {
@@ -248,7 +259,7 @@ void dot_columns(const Windows& d, const Sources<T>& from, const Line& line, int
   for (; c + V <= d.channels; c += V, sums += next)
     dot_block<T, STEP, EDGE>(d, from, line, at, valid, c, V, gradient + c, sums);
   if (c < d.channels)
-    dot_block<T, STEP, true>(d, from, line, at, valid, c, static_cast<int>(d.channels - c), gradient + c, sums);
+    dot_rest<T, STEP>(d, from, line, at, valid, c, static_cast<int>(d.channels - c), gradient + c, sums);
 }
 
 // The part of a row of the output.
@@ -313,11 +324,7 @@ void depthwise_last_backward(const Windows& d, const T* dy, const T* x, const T*
       if (sums_wanted) {
         x_sources.gather(d, false, x, row);
         const T* gradient = dy + row * y_length;
-        switch (step) {
-          case 1: dot_row<T, 1>(d, x_sources, line, gradient, sums); break;
-          case 2: dot_row<T, 2>(d, x_sources, line, gradient, sums); break;
-          default: dot_row<T, 0>(d, x_sources, line, gradient, sums);
-        }
+        with_step<T>(step, [&](auto special) { dot_row<T, decltype(special)::value>(d, x_sources, line, gradient, sums); });
       }
       const int64_t until = row + 1 == end ? (piece + 1) * x_rows / pieces : (row + 1) * x_rows / y_rows;
       for (; dx && x_row < until; ++x_row) {

@@ -29,8 +29,9 @@ Pair describe(const Tensor& input, const Tensor& down, const Bias& down_bias, co
                     "a pair of depthwise kernels wants biases for each channel");
   const int64_t taps = down.size(2), rows = input.size(2), columns = input.size(3);
   const int64_t high = rows + ends[0] + ends[1] - taps + 1, wide = columns + ends[2] + ends[3] - taps + 1;
-  STD_TORCH_CHECK((taps == 3 || taps == 5 || taps == 7) && along.size(3) == taps && high > 0 && wide > 0,
-                  "a pair of depthwise kernels has 3, 5 or 7 taps each, and they fit");
+  STD_TORCH_CHECK((taps == 3 || taps == 5 || taps == 7) && along.size(3) == taps && rows > 3 && high > 3 && wide > 0,
+                  "a pair of depthwise kernels has 3, 5 or 7 taps each, and they fit four times");
+  STD_TORCH_CHECK(input.scalar_type() != ScalarType::Double, "a pair of depthwise kernels wants float32 or bfloat16");
   for (const int64_t end : ends)
     STD_TORCH_CHECK(end >= 0 && end < taps, "a pair of depthwise kernels wants less padding than taps");
   const Axis one{1, 1, 1, 1, 0, 1}, same_columns{columns, columns, 1, 1, 0, 1}, same_rows{high, high, 1, 1, 0, 1};
@@ -44,11 +45,17 @@ const T* data_or_null(const Bias& bias) {
   return bias ? data<T>(*bias) : nullptr;
 }
 
+// Calls body(T{}) with the type that the tensor's numbers are stored in.
+template <class Body>
+void by_special_type(const Tensor& tensor, const Body& body) {
+  tensor.scalar_type() == ScalarType::Float ? body(float{}) : body(bf16{});
+}
+
 Tensor depthwise_pair_conv(const Tensor& input, const Tensor& down, const Bias& down_bias, const Tensor& along,
                            const Bias& along_bias, const Ints& ends) {
   const auto [rows, columns] = describe(input, down, down_bias, along, along_bias, ends);
   Tensor output = in_large_pages(make(input, output_sizes(columns, 2)));
-  by_type(input, [&, &rows = rows, &columns = columns](auto zero) {
+  by_special_type(input, [&, &rows = rows, &columns = columns](auto zero) {
     using T = decltype(zero);
     STRIATE_NATIVE(pair_correlate<T>)(rows, columns, data<T>(input), data<T>(down), data_or_null<T>(down_bias),
                                       data<T>(along), data_or_null<T>(along_bias), mutable_data<T>(output));
@@ -74,7 +81,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> depthwise_pair_conv_backward(
   Tensor of_input = in_large_pages(alike(input, wanted[0])), of_down = alike(down, wanted[1]);
   Tensor of_down_bias = make({wanted[2] ? channels : 0}, type), of_along = alike(along, wanted[3]);
   Tensor of_along_bias = make({wanted[4] ? channels : 0}, type);
-  by_type(input, [&, &rows = rows, &columns = columns](auto zero) {
+  by_special_type(input, [&, &rows = rows, &columns = columns](auto zero) {
     using T = decltype(zero);
     const auto place = [&](Tensor& tensor, size_t i) { return wanted[i] ? mutable_data<T>(tensor) : nullptr; };
     T* const found[4] = {place(of_down, 1), place(of_down_bias, 2), place(of_along, 3), place(of_along_bias, 4)};

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from striate.ops._library import differentiable, gradients_of, obstacle, plain
 
 TAPS = (3, 5, 7)
+LOWEST = 4  # rows and columns of all three pictures
 LEAST, MOST = 64, 2**14  # numbers of a picture's channel, of which several copies fit a cache
 
 
@@ -33,13 +34,15 @@ def pair_obstacle(
     if input.shape[0] < 1 or not LEAST <= input.shape[2] * input.shape[3] <= MOST:
         return "pictures that are too small or too large for a cache"
     for size, pair in zip(input.shape[2:], pairs, strict=True):
-        if max(pair) >= taps or size < taps:
+        if max(pair) >= taps or size < max(taps, LOWEST) or size + sum(pair) - taps + 1 < LOWEST:
             return "windows that reach beyond the picture"
     for bias in biases:
         if bias is not None and bias.shape != (channels,):
             return "shapes that do not fit together"
     if not input.is_contiguous():
         return "channels last"
+    if input.dtype == torch.float64:
+        return "float64"
     if torch.is_autocast_enabled("cpu"):
         return "inside autocast"
     return obstacle(input, *weights, *biases)

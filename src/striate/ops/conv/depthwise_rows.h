@@ -164,20 +164,20 @@ void spread_rows(const A* above, const A* here, const A* weights, A start, int64
 template <class T, int H, int W, int STEP, class To>
 void correlate_picture(const Frame<T>& frame, const arithmetic<T>* weights, int64_t depth, arithmetic<T> start,
                        const int64_t (&target)[3], To* to, int64_t apart, Ahead ahead) {
-  constexpr bool MANY = H * W > 16;
+  constexpr bool MANY = H * W > 16, DEEP = H == 3 && W == 3;  // see fits_rows()
   const int64_t rows = target[1], columns = target[2];
   const auto add = [&](auto together, const arithmetic<T>* source) __attribute__((always_inline)) {
     constexpr int R = decltype(together)::value;
-    if constexpr (STEP == 1)
+    if constexpr (STEP == 1 && (MANY || DEEP))
       if (MANY || depth > 1)
         return add_many<T, H, W, R>(source, frame.pitch(), frame.plane(), weights, depth, start, to, apart, rows, columns, ahead);
     if constexpr (!MANY)
       add_rows<T, H, W, STEP, R>(source, frame.pitch(), frame.half(), weights, start, to, apart, rows, columns, ahead);
   };
   for (int64_t plane = 0; plane < target[0]; ++plane, to += rows * apart)
-    if (rows >= BAND)
+    if (H > 1 || rows >= BAND)
       add(std::integral_constant<int, BAND>{}, frame.row(plane, 0));
-    else
+    else if constexpr (H == 1)
       add(std::integral_constant<int, 1>{}, frame.row(plane, 0));
 }
 
@@ -334,7 +334,9 @@ struct SmallKernel {
 // Calls body with the SmallKernel of these windows; in_rows() says which there are.
 template <class T, class Body>
 void with_small_kernel(const Windows& d, const Body& body) {
-  if (d.axis[1].kernel == 7 && d.axis[2].kernel == 7)
+  if constexpr (!has_special<T>(SET))
+    return;
+  else if (d.axis[1].kernel == 7 && d.axis[2].kernel == 7)
     body(SmallKernel<T, 7, 7, 1>(d));
   else if (d.axis[1].kernel == 7)
     body(SmallKernel<T, 7, 1, 1>(d));

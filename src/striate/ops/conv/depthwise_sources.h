@@ -32,6 +32,16 @@ inline int step_of(const Line& line) {
   return line.step <= 2 ? static_cast<int>(line.step) : 0;
 }
 
+// Calls body with that number in its type; what has no special kernels has those of any step.
+template <class T, class Body>
+STRIATE_INLINE void with_step(int step, const Body& body) {
+  if constexpr (has_special<T>(SET)) {
+    if (step == 1) return body(std::integral_constant<int, 1>{});
+    if (step == 2) return body(std::integral_constant<int, 2>{});
+  }
+  body(std::integral_constant<int, 0>{});
+}
+
 // Rows of sources that a row of targets has, and which rows of the kernel lie between.
 template <class T>
 struct Sources {
