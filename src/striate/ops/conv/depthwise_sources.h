@@ -1,6 +1,6 @@
 // What a row of targets of a depthwise convolution reads, where channels lie side by side.
 
-constexpr int64_t UNCACHED = 4 << 20;  // bytes of a tensor that a cache near the core does not hold
+constexpr int64_t UNCACHED = 1 << 18;  // bytes of a tensor that caches near the cores hold no more when gradients are wanted
 
 // Some registers of channels of a row of sources, and the columns between which there are any. Stores may alias every
 // number in memory, so what a block needs is copied to variables of its own.
