@@ -5,16 +5,22 @@ kernel, PyTorch's dispatcher, the result's memory) does not. So calls with n and
 take turns in batches, on one thread, and the cost besides is twice the first less the second: the median
 over the rounds. What a kernel prepares once a call, such as packed weights, counts as overhead. No
 operator is reported that the kernels do not serve here.
+
+Each is measured as the registered operator alone, ``torch.ops.striate.…`` with the arguments that the call ends
+in, and as the function of ``striate.functional`` that checks and chooses before, without gradients and with.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import striate.functional as S
 from overhead import batch
@@ -22,6 +28,7 @@ from stamp import write_result
 from striate.ops._serving import kernels_used
 
 Call = Callable[[Tensor], Tensor]
+Step = Callable[[], Any]
 
 
 def calls() -> dict[str, tuple[Call, tuple[int, ...]]]:
@@ -76,19 +83,43 @@ def main() -> None:
             print(f"{name:38} PyTorch serves this call here")
             continue
         many = torch.cat([few, few])
-        rows[name] = {"inference": compare(call, few, many, options.rounds)}
+        rows[name] = {
+            "operator": compare(alone(call, few), alone(call, many), options.rounds),
+            "inference": compare(partial(call, few), partial(call, many), options.rounds),
+        }
         few, many = few.requires_grad_(), many.requires_grad_()
-        rows[name]["training"] = compare(call, few, many, options.rounds)
-        told = "   ".join(f"{m}: {t['besides']:5.1f} µs of {t['call']:6.1f}" for m, t in rows[name].items())
+        rows[name]["training"] = compare(partial(call, few), partial(call, many), options.rounds)
+        told = "   ".join(f"{m}: {t['besides']:5.1f} of {t['call']:6.1f} µs" for m, t in rows[name].items())
         print(f"{name:38} {told}", flush=True)
     if not options.no_record:
         found = {"rounds": options.rounds, "microseconds": rows}
         print("recorded in", write_result("kernel_overhead", found))
 
 
-def compare(call: Call, few: Tensor, many: Tensor, rounds: int) -> dict[str, float]:
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Keeps the calls of Striate's own operators."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.calls: list[tuple[Any, tuple[Any, ...]]] = []
+
+    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if operator.namespace == "striate":
+            self.calls.append((operator, args))
+        return operator(*args, **(kwargs or {}))
+
+
+def alone(call: Call, x: Tensor) -> Step:
+    """The registered operator that ``call`` ends in, with its arguments."""
+    with _Recorder() as recorder:
+        call(x)
+    ((operator, arguments),) = recorder.calls
+    return partial(operator, *arguments)
+
+
+def compare(few: Step, many: Step, rounds: int) -> dict[str, float]:
     """Microseconds of a call with few pictures, and of them what does not grow with their number."""
-    times = [(batch(call, few), batch(call, many)) for _ in range(rounds + 1)][1:]
+    times = [(batch(few), batch(many)) for _ in range(rounds + 1)][1:]
     return {
         "call": round(median(once for once, _ in times), 2),
         "besides": round(median(2 * once - twice for once, twice in times), 2),

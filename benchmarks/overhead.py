@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -126,18 +128,18 @@ def compare(ours: Call, peer: Call, x: Tensor, rounds: int) -> dict[str, float]:
     """Microseconds a call: ours, the peer's, and the median difference."""
     times: list[tuple[float, float]] = []
     for _ in range(rounds + 1):
-        times.append((batch(ours, x), batch(peer, x)))
+        times.append((batch(partial(ours, x)), batch(partial(peer, x))))
     del times[0]
     mine, theirs = (median(part) for part in zip(*times, strict=True))
     beyond = median(a - b for a, b in times)
     return {"striate": round(mine, 2), "peer": round(theirs, 2), "beyond": round(beyond, 2)}
 
 
-def batch(call: Call, x: Tensor) -> float:
+def batch(step: Callable[[], Any]) -> float:
     """Microseconds a call, over a batch of them."""
     started = time.perf_counter()
     for _ in range(CALLS):
-        call(x)
+        step()
     return (time.perf_counter() - started) / CALLS * 1e6
 
 
