@@ -119,28 +119,6 @@ def kills(rows: list[Row]) -> tuple[str, float, Row] | None:
     return f"{total} kills, {lost} runs lost or changed", total / 50 if not lost else 0.0, group[-1]
 
 
-def overhead(key: str, most: float, *modes: str) -> Callable[[list[Row]], tuple[str, float, Row] | None]:
-    """The operator whose call costs most microseconds, in any of the modes that were measured."""
-
-    def measure(rows: list[Row]) -> tuple[str, float, Row] | None:
-        if not rows:
-            return None
-        found = [
-            (times[mode][key], name, mode)
-            for name, times in rows[-1]["microseconds"].items()
-            for mode in modes
-            if mode in times
-        ]
-        if not found:
-            return None
-        worst, name, mode = max(found)
-        reached = sum(cost <= most for cost, _, _ in found)
-        words = f"at most {worst:.1f} µs (`{name}`, {mode}), {reached} of {len(found)} calls within"
-        return words, most / worst, rows[-1]
-
-    return measure
-
-
 def seconds_to(
     source: str, target: float, what: str, most: float
 ) -> Callable[[list[Row]], tuple[str, float, Row] | None]:
@@ -216,19 +194,19 @@ FIGURES = (
         "a call on 1×1×8×8 beyond PyTorch's",
         "≤ 10 µs",
         "overhead",
-        overhead("beyond", 10, "inference", "training"),
+        report_speed.overhead("beyond", 10, "inference", "training"),
     ),
     Figure(
         "a native operator's call beyond its C++ kernel",
         "≤ 8 µs",
         "kernel_overhead",
-        overhead("besides", 8, "operator"),
+        report_speed.overhead("besides", 8, "operator"),
     ),
     Figure(
         "the same through `striate.functional`",
         "≤ 8 µs",
         "kernel_overhead",
-        overhead("besides", 8, "inference", "training"),
+        report_speed.overhead("besides", 8, "inference", "training"),
     ),
 )
 

@@ -172,3 +172,25 @@ def accelerated(rows: list[Row]) -> Found:
     worst = min(chosen, key=lambda row: row["training"]["ratio"])
     ratio = worst["training"]["ratio"]
     return f"{ratio:.2f}× at least ({worst['model']})", ratio / NOISE, worst
+
+
+def overhead(key: str, most: float, *modes: str) -> Callable[[list[Row]], Found]:
+    """The operator whose call costs most microseconds, in any of the modes that were measured."""
+
+    def measure(rows: list[Row]) -> Found:
+        if not rows:
+            return None
+        found = [
+            (times[mode][key], name, mode)
+            for name, times in rows[-1]["microseconds"].items()
+            for mode in modes
+            if mode in times
+        ]
+        if not found:
+            return None
+        worst, name, mode = max(found)
+        reached = sum(cost <= most for cost, _, _ in found)
+        words = f"at most {worst:.1f} µs (`{name}`, {mode}), {reached} of {len(found)} calls within"
+        return words, most / worst, rows[-1]
+
+    return measure
