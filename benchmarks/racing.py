@@ -66,8 +66,13 @@ def turn(step: Step, expected: float) -> float:
 
 
 def compare(times: dict[str, list[float]], mine: str, peers: list[str]) -> tuple[str, float]:
-    """The fastest peer, and how many times faster than it ``mine`` is: the median of the rounds' ratios."""
+    """The fastest peer, and how many times faster than it ``mine`` is: the median of the rounds' ratios.
+
+    Of a peer that left after one round, which may have been a bad one for ``mine``, the ratio of the medians.
+    """
     best = min(peers, key=lambda name: median(times[name]))
+    if len(times[best]) < len(times[mine]):
+        return best, median(times[best]) / median(times[mine])
     pairs = zip(times[mine], times[best], strict=False)
     return best, median(theirs / own for own, theirs in pairs)
 

@@ -14,6 +14,7 @@ SIZE = {1: (9,), 2: (7, 8), 3: (5, 4, 6)}
 KERNEL: dict[int, Shape] = {1: (3,), 2: (3, 2), 3: (2, 3, 2)}
 LARGE = {1: (2, 16, 131), 2: (2, 16, 33, 35), 3: (2, 8, 9, 10, 11)}
 SERVED = {1: (2, 16, 131), 2: (1, 16, 16, 17), 3: (1, 8, 5, 9, 12)}  # the smallest that kernels take
+SQUARES = (2, 19, 9, 45)  # whose windows of 2 × 2 fill registers and a part of one, in either layout
 
 
 def picture_shape(call: Call) -> tuple[Shape, Shape]:

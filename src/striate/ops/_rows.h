@@ -1,6 +1,6 @@
 // Windows over rows of one channel, with a column in each lane: for pictures whose columns lie side by side.
 //
-// Pasted after _neighbours.h. With stride s the samples of a row are dealt to s phases: sample i·s + p is number
+// Pasted after _past_caches.h. With stride s the samples of a row are dealt to s phases: sample i·s + p is number
 // i of phase p. Then neighbouring windows have neighbours under a tap, and neighbours of a phase are under
 // neighbouring windows, so pooling and its gradient both read whole registers.
 
@@ -410,6 +410,7 @@ void reduce_rows(const Windows& w, const T* x, T* y, const More&... more) {
   const int64_t pitch = is_flush ? sweep.segment : sweep.segment + taps.span() + 2 * V;
   const int64_t group = pitch > TOGETHER ? 1 : TOGETHER / pitch;
   const int64_t apart = group * pitch + taps.span() + 2 * V, room = taps.phases * apart;
+  const bool past = sweep.segments == 1 && goes_past<T>(w.images * w.channels * w.out_size());
   const Workspace<int64_t> at(taps.count);
   for (int64_t t = 0; t < taps.count; ++t) at[t] = taps.tap[t].phase * apart + taps.tap[t].offset - taps.low;
   for_pieces(sweep.pieces(), [&](int64_t piece) {
@@ -418,6 +419,7 @@ void reduce_rows(const Windows& w, const T* x, T* y, const More&... more) {
     const Workspace<A> memory(sizeof...(Ops) * room), scratch(taps.room());
     const Workspace<const T*> sources(planes.most() * rows.most());
     Finish finish(group, sweep.segment, more...);
+    Written<T> written(y + (part.planes.begin * high.out + part.rows.begin) * wide.out, group * wide.out, past);
     A* each = memory.data();
     ((fill(each, room, static_cast<A>(Ops::neutral)), each += room), ...);
     const Wanted wanted(taps, part.columns);
@@ -438,7 +440,8 @@ void reduce_rows(const Windows& w, const T* x, T* y, const More&... more) {
         const int64_t count = list(picture, depth, row);
         finish.row(plane, depth, row, part.columns, 0);
         finish_pairs<Ops...>(finish, sources.data(), count, width,
-                             y + (plane * high.out + row) * wide.out + part.columns.begin);
+                             written.room(y + (plane * high.out + row) * wide.out + part.columns.begin));
+        written.took(width);
       }
       for (int64_t row = part.rows.begin; !are_pairs && row < part.rows.end; row += group) {
         const int64_t together = part.rows.end - row < group ? part.rows.end - row : group;
@@ -454,7 +457,7 @@ void reduce_rows(const Windows& w, const T* x, T* y, const More&... more) {
             }
           finish.row(plane, depth, row + g, part.columns, g);
         }
-        T* result = y + (plane * high.out + row) * wide.out + part.columns.begin;
+        T* result = written.room(y + (plane * high.out + row) * wide.out + part.columns.begin);
         constexpr std::make_integer_sequence<int, sizeof...(Ops)> each_op{};
         if (is_flush)
           finish_row<Ops...>(finish, 0, memory.data(), room, at, taps.count, together * width, result, each_op);
@@ -462,6 +465,7 @@ void reduce_rows(const Windows& w, const T* x, T* y, const More&... more) {
           for (int64_t g = 0; g < together; ++g)
             finish_row<Ops...>(finish, g * width, memory.data() + g * pitch, room, at, taps.count, width,
                                result + g * wide.out, each_op);
+        written.took(together * width);
       }
     }
   });

@@ -1,6 +1,6 @@
 // Windows over the rows of pictures where they lie: lanes are columns, or with channels last channels.
 //
-// Pasted by kernels after _planes.h. A kernel gives a pool, which computes a vector of windows at a time from their
+// Pasted by kernels after _planes.h and _past_caches.h. A kernel gives a pool, which computes a vector of windows at a time from their
 // taps, and a vector of the input's gradient from what it noted of the windows: it never sees the layout.
 // Rows whose lanes are columns are first split: columns that are a stride apart lie side by side, so that a tap of
 // neighbouring windows is a vector. They stay in a few kilobytes until no window reaches them any more.
@@ -14,6 +14,7 @@ struct Place {
   bool last;        // lanes are channels
   vec<A> taps;      // that count in each window, at least one
   vec<A> inside;    // taps in the picture
+  int known = 0;    // the first lanes that another vector of windows had
 
   // A number for each channel.
   STRIATE_INLINE vec<A> of_channels(const A* table) const {
@@ -30,6 +31,10 @@ struct TapLines {
   int lanes;  // that may be read
 
   STRIATE_INLINE auto load(int64_t tap, int64_t at) const { return load_some(from[tap] + at, lanes); }
+  template <class Body>
+  STRIATE_INLINE void each(const Body& body) const {
+    for (int64_t t = 0; t < count; ++t) body(t);
+  }
 };
 
 // For windows that all have the tap, and for those that do not: lanes from low[t] to high[t] do.
@@ -451,6 +456,8 @@ void pool_gradient(const Windows& w, const Counts& counts, const Counts& inside_
   const int64_t reach = (width - 1) / w.axis[2].stride + 1 + V + phases.right;
   const int64_t needed = reach > rounded_up(across, V) ? reach : rounded_up(across, V);
   const int64_t length = w.input_last ? across * room : rounded_up(phases.left + needed, V), step = w.input_last ? room : V;
+  const int64_t numbers = w.images * w.channels * w.in_size();
+  const bool past = w.input_last ? lines_go_past(dx, numbers, w.channels) : goes_past<T>(numbers);
   for_pieces(pieces.count(), [&](int64_t piece) {
     typename WindowRows<T>::Memory memory(windows);
     Notes<T> notes(w, Pool::LINES, length, w.input_last ? 0 : phases.left);
@@ -460,6 +467,7 @@ void pool_gradient(const Windows& w, const Counts& counts, const Counts& inside_
     for (int64_t p = planes.begin; p < planes.end; ++p) {
       const T* picture = x + p * w.in_size() * (w.input_last ? w.channels : 1);
       T* result = dx + p * w.in_size() * (w.input_last ? w.channels : 1);
+      Written<T> written(result + strip.begin * width, width, past && !w.input_last);
       if (!w.input_last) memory.lines.picture(picture);
       notes.forget();
       std::memset(sums.data(), 0, static_cast<size_t>(weights * step) * sizeof(A));
@@ -486,7 +494,8 @@ void pool_gradient(const Windows& w, const Counts& counts, const Counts& inside_
         if (!w.input_last) {
           const Place<A> place{0, p % w.channels, V, false, vec<A>{}, vec<A>{}};
           gradient_of_row<T>(pool, phases, w.axis[2].stride, reaching.data(), count, length, place,
-                             picture + line * width, result + line * width, width);
+                             picture + line * width, written.room(result + line * width), width);
+          written.took(width);
           continue;
         }
         for (int64_t column = 0; column < width; ++column)
@@ -499,9 +508,10 @@ void pool_gradient(const Windows& w, const Counts& counts, const Counts& inside_
             for (int64_t r = 0; r < count; ++r)
               for (auto q = columns_in.begin(column); q < columns_in.end(column); ++q)
                 pool.gather(sum, value, reaching[r].notes + q->source * room + c, length, reaching[r].first + q->tap, place);
-            store_some(result + at, pool.gradient(sum, value), some);
+            put_some(result + at, pool.gradient(sum, value), some, past);
           }
       }
+      if (past) all_is_put();
       if (!partials) continue;
       for (int64_t c = 0; c < (w.input_last ? w.channels : 1); ++c)
         for (int64_t k = 0; k < weights; ++k)

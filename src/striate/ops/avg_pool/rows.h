@@ -51,6 +51,7 @@ void avg_pool_rows_backward(const Windows& w, const Divisors& divisors, const T*
   const Sweep sweep(w.images * w.channels * deep.in, high.in, taps.indices);
   const Workspace<A> columns = taps_of_columns<A>(divisors, wide.out);
   const ByPhase by_phase(taps);
+  const bool past = sweep.segments == 1 && goes_past<T>(w.images * w.channels * w.in_size());
   for_pieces(sweep.pieces(), [&](int64_t piece) {
     const auto part = sweep.part(piece);
     const Given given(taps, part.columns, wide.out);
@@ -58,6 +59,8 @@ void avg_pool_rows_backward(const Windows& w, const Divisors& divisors, const T*
     const Workspace<A> factors(planes.most() * rows.most());
     const Workspace<const T*> sources(planes.most() * rows.most());
     fill(shares.data(), given.pitch + V, A{});
+    T* first = dx + (part.planes.begin * high.in + part.rows.begin) * wide.in + given.column;
+    Written<T> written(first, given.columns, past);
     for (int64_t plane = part.planes.begin; plane < part.planes.end; ++plane) {
       const int64_t depth = plane % deep.in;
       const T* picture = dy + plane / deep.in * w.out_size() + given.start;
@@ -73,13 +76,15 @@ void avg_pool_rows_backward(const Windows& w, const Divisors& divisors, const T*
                    shares.data() + given.margin);
         else
           fill(shares.data() + given.margin, given.windows, A{});
-        merge(taps, given.columns, dx + (plane * high.in + row) * wide.in + given.column, scratch.data(),
+        T* to = written.room(dx + (plane * high.in + row) * wide.in + given.column);
+        merge(taps, given.columns, to, scratch.data(),
               [&](int64_t f, int64_t i) {
                 vec<A> sum{};
                 for (int64_t t = by_phase.first[f]; t < by_phase.first[f + 1]; ++t)
                   sum += load(shares.data() + by_phase.at[t] + i);
                 return sum;
               });
+        written.took(given.columns);
       }
     }
   });

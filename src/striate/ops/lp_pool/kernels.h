@@ -1,10 +1,12 @@
 // Lp pooling and its gradient, on the rows of _window_rows.h; sums of magnitudes and squares on those of _rows.h. Any power but 1 and 2 is taken of numbers that the largest
 // of the window has been taken out of: neither powers nor their sum overflow or vanish.
 #include "_planes.h"
+#include "_past_caches.h"
 #include "_rows.h"
 #include "_last.h"
 #include "_powers.h"
 #include "_window_rows.h"
+#include "_squares.h"
 
 // What numbers are summed by: P is 1 or 2.
 template <int P>
@@ -85,27 +87,24 @@ struct Norms {
   STRIATE_INLINE V norm(const Taps& taps, int64_t at, const Inside& inside, const Place<A>& place) const {
     V sum{};
     if constexpr (P == 1 || P == 2) {
-      for (int64_t t = 0; t < taps.count; ++t) {
+      taps.each([&](int64_t t) {
         const V x = inside.pick(t, taps.load(t, at), V{});
         sum += P == 1 ? magnitude(x) : x * x;
-      }
+      });
       sum *= weight(place);
       return P == 1 ? sum : square_root(sum);
     }
     if constexpr (P == 3) {
-      for (int64_t t = 0; t < taps.count; ++t) {
+      taps.each([&](int64_t t) {
         const V x = magnitude(inside.pick(t, taps.load(t, at), V{}));
         sum += x * x * x;
-      }
+      });
       sum *= weight(place);
       if (are_ordinary(sum, place.count)) return cube_root(sum);
       sum = V{};
     }
     V largest{};
-    for (int64_t t = 0; t < taps.count; ++t) {
-      const V x = magnitude(inside.pick(t, taps.load(t, at), V{}));
-      largest = max_nan(largest, x);
-    }
+    taps.each([&](int64_t t) { largest = larger(largest, magnitude(inside.pick(t, taps.load(t, at), V{}))); });
     if constexpr (P == 3) {
       // Powers of two take out the largest number's exponent: two of them, for its reciprocal may overflow.
       using F = Format<A>;
@@ -115,10 +114,10 @@ struct Norms {
       const V lift = reinterpret_cast<V>((first + bias) << F::mantissa);
       const I exponent = (reinterpret_cast<I>(largest * lift) >> F::mantissa) - bias;
       const V level = reinterpret_cast<V>((bias - exponent) << F::mantissa);
-      for (int64_t t = 0; t < taps.count; ++t) {
+      taps.each([&](int64_t t) {
         const V x = magnitude(inside.pick(t, taps.load(t, at), V{})) * lift * level;
         sum += x * x * x;
-      }
+      });
       const V root = cube_root(sum * weight(place));
       const V back = reinterpret_cast<V>((bias - first) << F::mantissa);
       const V found = root * reinterpret_cast<V>((bias + exponent) << F::mantissa) * back;
@@ -127,8 +126,9 @@ struct Norms {
     } else {
       const V infinite = broadcast<V>(__builtin_inf());
       const V unit = largest == V{} ? broadcast<V>(1) : (largest == infinite ? broadcast<V>(1) : largest);
-      for (int64_t t = 0; t < taps.count; ++t)
+      taps.each([&](int64_t t) {
         sum += power(magnitude(inside.pick(t, taps.load(t, at), V{})) / unit, broadcast<V>(p));
+      });
       return power(sum * weight(place), broadcast<V>(1 / p)) * unit;
     }
   }
@@ -188,13 +188,17 @@ void norms_of(const Windows& w, const Counts& counts, double p, double full, con
       return [weight](int64_t, int, vec<A> sum) { return Roots<A, P>::root(sum, weight); };
     });
   } else {
-    pool_windows<T>(w, counts, counts, x, Norms<T, P>{p, full, nullptr, nullptr, y});
+    const Norms<T, P> pool{p, full, nullptr, nullptr, y};
+    if (are_squares<T>(w)) return pool_squares(w, x, pool);
+    pool_windows(w, counts, counts, x, pool);
   }
 }
 template <class T, int P>
 void gradient_of(const Windows& w, const Counts& counts, double p, double full, const T* x, const T* dy,
                  const T* norms, T* dx) {
-  pool_gradient<T>(w, counts, counts, x, dx, Norms<T, P>{p, full, dy, norms, nullptr}, 0, nullptr);
+  const Norms<T, P> pool{p, full, dy, norms, nullptr};
+  if (are_squares<T>(w)) return gradient_of_squares<T>(w, x, dx, pool, 0, nullptr);
+  pool_gradient<T>(w, counts, counts, x, dx, pool, 0, nullptr);
 }
 
 template <class T>

@@ -16,6 +16,7 @@ from striate.ops._pool_spec import (
     LARGE,
     SERVED,
     SIZE,
+    SQUARES,
     invalid_windows,
     no_macs,
     pool_shape,
@@ -94,6 +95,7 @@ def _samples(rank: int) -> list[Call]:
     if rank == 2:
         calls += [
             call("p = 3, side by side", 3, kernel_size=2),
+            *(call(f"served, squares, p = {p}", p, SQUARES, kernel_size=2) for p in (1, 2, 3, 2.5)),
             call("p = 7.5, kernel larger than the picture", 7.5, kernel_size=20, stride=3, padding="same"),
             call("p = ∞, pairs of more than the kernel", inf, kernel_size=2, padding=((3, 4),) * rank),
             call("p = 3, pairs of more than the kernel", 3.0, kernel_size=2, padding=((3, 4),) * rank),

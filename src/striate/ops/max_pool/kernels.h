@@ -1,6 +1,7 @@
 // Max pooling in up to three dimensions and its gradient. For the gradient the forward pass keeps which tap won,
 // one byte for each result and in the same order.
 #include "_neighbours.h"
+#include "_past_caches.h"
 #include "_rows.h"
 #include "_last.h"
 #include "_small_planes.h"

@@ -1,6 +1,6 @@
 // Max pooling and its gradient where channels lie side by side: a channel in each lane.
 //
-// Pasted after _last.h and winners.h.
+// Pasted after _last.h, _past_caches.h and winners.h.
 
 template <class T>
 void max_pool_last(const Windows& w, const T* x, T* y, uint8_t* winners) {
@@ -50,6 +50,7 @@ void max_pool_last_backward(const Windows& w, const T* dy, const uint8_t* winner
   constexpr int V = lanes<T>;
   const Neighbours planes(w.axis[0], true), rows(w.axis[1], true), columns(w.axis[2], true);
   const int64_t height = w.axis[1].in, width = w.axis[2].in, channels = w.channels;
+  const bool past = lines_go_past(dx, w.images * channels * w.in_size(), channels);
   for_pieces(w.images * w.axis[0].in * height, [&](int64_t piece) {
     const int64_t row = piece % height, plane = piece / height % w.axis[0].in, image = piece / height / w.axis[0].in;
     for (int64_t column = 0; column < width; ++column)
@@ -70,7 +71,8 @@ void max_pool_last_backward(const Windows& w, const T* dy, const uint8_t* winner
                 sum[i] += select(equal(winner, tap), load_some(dy + at + i * V, count), vec<A>{});
               }
             }
-        UNROLLED(i, N) store_some(dx + (piece * width + column) * channels + c + i * V, sum[i], count);
+        UNROLLED(i, N) put_some(dx + (piece * width + column) * channels + c + i * V, sum[i], count, past);
       });
+    if (past) all_is_put();
   });
 }

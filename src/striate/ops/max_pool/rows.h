@@ -142,6 +142,7 @@ void max_pool_rows_backward(const Windows& w, const T* dy, const uint8_t* winner
   const Neighbours planes(deep, true), rows(high, true);
   const Sweep sweep(w.images * w.channels * deep.in, high.in, taps.indices);
   const int64_t windows = w.images * w.channels * w.out_size();
+  const bool past = sweep.segments == 1 && goes_past<T>(w.images * w.channels * w.in_size());
   for_pieces(sweep.pieces(), [&](int64_t piece) {
     const auto part = sweep.part(piece);
     const Given given(taps, part.columns, wide.out);
@@ -155,6 +156,7 @@ void max_pool_rows_backward(const Windows& w, const T* dy, const uint8_t* winner
     Chances chances(planes, rows, part.rows, taps.phases, taps.count);
     std::memset(copies.data(), 0, static_cast<size_t>(size) * sizeof(T));
     std::memset(copied.data(), NOBODY, static_cast<size_t>(size));
+    Written<T> written(dx + (part.planes.begin * high.in + part.rows.begin) * wide.in, given.columns, past);
     for (int64_t plane = part.planes.begin; plane < part.planes.end; ++plane) {
       const int64_t depth = plane % deep.in;
       const int64_t picture = plane / deep.in * w.out_size() + lines.begin * wide.out + given.start;
@@ -177,8 +179,9 @@ void max_pool_rows_backward(const Windows& w, const T* dy, const uint8_t* winner
           *next++ = {(number * lines.size() + row - lines.begin) * pitch + by_phase.at[t], first + by_phase.number[t]};
         return next;
       });
-      for (int64_t row = part.rows.begin; row < part.rows.end; ++row)
-        merge(taps, given.columns, dx + (plane * high.in + row) * wide.in + given.column, scratch.data(),
+      for (int64_t row = part.rows.begin; row < part.rows.end; ++row) {
+        T* to = written.room(dx + (plane * high.in + row) * wide.in + given.column);
+        merge(taps, given.columns, to, scratch.data(),
               [&](int64_t phase, int64_t i) {
                 vec<A> sum{};
                 const Chance* end = chances.begin(row, phase + 1);
@@ -189,6 +192,8 @@ void max_pool_rows_backward(const Windows& w, const T* dy, const uint8_t* winner
                 }
                 return sum;
               });
+        written.took(given.columns);
+      }
     }
   });
 }

@@ -1,10 +1,12 @@
 // Mixed pooling and its gradients, on the rows of _window_rows.h: the largest number and the mean of each window together,
 // and again in the backward pass, which needs the taps anyhow and so has nothing to keep.
 #include "_planes.h"
+#include "_past_caches.h"
 #include "_rows.h"
 #include "_last.h"
 #include "_powers.h"
 #include "_window_rows.h"
+#include "_squares.h"
 
 // GATED: the share of the largest is σ of the window's product with a gate; otherwise it is a number of the channel.
 template <class T, bool GATED>
@@ -27,12 +29,12 @@ struct Mix {
   STRIATE_INLINE Window look(const Taps& taps, int64_t at, const Inside& inside, const Place<A>& place) const {
     const V least = broadcast<V>(-__builtin_inf()), one = broadcast<V>(1);
     V largest = least, sum{}, score{};
-    for (int64_t t = 0; t < taps.count; ++t) {
+    taps.each([&](int64_t t) {
       const V x = taps.load(t, at), counted = inside.pick(t, x, V{});
-      largest = max_nan(largest, inside.pick(t, x, least));
+      largest = larger(largest, inside.pick(t, x, least));
       sum += counted;
       if constexpr (GATED) score += counted * place.of_channels(table + taps.number[t] * channels);
-    }
+    });
     Window window{place.inside < one ? V{} : largest, sum / place.taps, V{}};
     if constexpr (GATED)
       window.share = one / (one + exp_of(-score));
@@ -52,11 +54,12 @@ struct Mix {
                            int64_t length, A* sums, int64_t step) const {
     const Window seen = look(taps, at, inside, place);
     const V one = broadcast<V>(1), gradient = load_some(dy + place.index, place.count);
-    V winner = broadcast<V>(-1);
-    for (int64_t t = taps.count; t-- > 0;) {  // the first of equals
-      const V number = broadcast<V>(static_cast<A>(taps.number[t]));
-      winner = inside.pick(t, taps.load(t, at) < seen.largest ? winner : number, winner);
-    }
+    const V nobody = broadcast<V>(-1);
+    V winner = nobody;
+    taps.each([&](int64_t t) {  // the first of equals
+      const V number = broadcast<V>(static_cast<A>(taps.number[t])), first = winner == nobody ? number : winner;
+      winner = inside.pick(t, taps.load(t, at) < seen.largest ? winner : first, winner);
+    });
     store_some(to, gradient * seen.share, place.count);
     store_some(to + length, gradient * (one - seen.share) / place.taps, place.count);
     store_some(to + 2 * length, winner, place.count);
@@ -66,16 +69,12 @@ struct Mix {
       store_some(to + 3 * length, slope, place.count);
     }
     if (!sums) return;
-    const V used = broadcast<V>(place.count), lane = numbered<A>(0);
-    if constexpr (GATED) {
-      for (int64_t t = 0; t < taps.count; ++t) {
-        const V product = slope * inside.pick(t, taps.load(t, at), V{});
-        A* sum = sums + taps.number[t] * step;
-        store(sum, load(sum) + (lane < used ? product : V{}));
-      }
-    } else {
-      store(sums, load(sums) + (lane < used ? slope : V{}));
-    }
+    const V begin = broadcast<V>(place.known), end = broadcast<V>(place.count), lane = numbered<A>(0);
+    const auto add = [&](A* sum, V value) { store(sum, load(sum) + (lane >= begin ? lane < end ? value : V{} : V{})); };
+    if constexpr (GATED)
+      taps.each([&](int64_t t) { add(sums + taps.number[t] * step, slope * inside.pick(t, taps.load(t, at), V{})); });
+    else
+      add(sums, slope);
   }
 
   STRIATE_INLINE void gather(V& sum, V, const A* notes, int64_t length, int64_t tap, const Place<A>& place) const {
@@ -134,19 +133,24 @@ void mix_by_channel(const Windows& w, const Counts& counts, const arithmetic<T>*
 template <class T>
 void mixed_pool_forward(const Windows& w, const Counts& counts, const Counts& inside, bool gated,
                         const arithmetic<T>* table, const T* x, T* y) {
-  if (gated)
-    pool_windows<T>(w, counts, inside, x, Mix<T, true>{table, w.channels, nullptr, y});
-  else
-    mix_by_channel(w, counts, table, x, y);
+  if (!gated) return mix_by_channel(w, counts, table, x, y);
+  const Mix<T, true> pool{table, w.channels, nullptr, y};
+  if (are_squares<T>(w)) return pool_squares(w, x, pool);
+  pool_windows(w, counts, inside, x, pool);
+}
+
+template <class T, bool GATED>
+void gradient_of_mix(const Windows& w, const Counts& counts, const Counts& inside, const arithmetic<T>* table, const T* x,
+                     const T* dy, T* dx, arithmetic<T>* partials) {
+  const Mix<T, GATED> pool{table, w.channels, dy, nullptr};
+  const int64_t weights = !partials ? 0 : GATED ? w.taps() : 1;
+  if (are_squares<T>(w)) return gradient_of_squares<T>(w, x, dx, pool, weights, partials);
+  pool_gradient<T>(w, counts, inside, x, dx, pool, weights, partials);
 }
 
 // `partials`: sums of each picture for the gradient of the table, [image][channel][tap] or [image][channel]; may be null.
 template <class T>
 void mixed_pool_backward(const Windows& w, const Counts& counts, const Counts& inside, bool gated,
                          const arithmetic<T>* table, const T* x, const T* dy, T* dx, arithmetic<T>* partials) {
-  const int64_t weights = !partials ? 0 : gated ? w.taps() : 1;
-  if (gated)
-    pool_gradient<T>(w, counts, inside, x, dx, Mix<T, true>{table, w.channels, dy, nullptr}, weights, partials);
-  else
-    pool_gradient<T>(w, counts, inside, x, dx, Mix<T, false>{table, w.channels, dy, nullptr}, weights, partials);
+  (gated ? gradient_of_mix<T, true> : gradient_of_mix<T, false>)(w, counts, inside, table, x, dy, dx, partials);
 }
