@@ -58,7 +58,8 @@ void reduce_last(const Windows& w, const T* x, T* y, const At& at) {
   constexpr int V = lanes<T>;
   const Neighbours planes(w.axis[0], false), rows(w.axis[1], false), columns(w.axis[2], false);
   const int64_t height = w.axis[1].out, width = w.axis[2].out, channels = w.channels;
-  const int64_t size = w.axis[1].kernel, pitch = w.axis[2].in * channels;
+  const int64_t size = w.axis[1].kernel;
+  [[maybe_unused]] const int64_t pitch = w.axis[2].in * channels;
   const bool are_dense = (size == 2 || size == 3) && w.axis[2].kernel == size && w.axis[1].dilation == 1 &&
                          w.axis[2].dilation == 1;
   const bool past = lines_go_past(y, w.images * channels * w.out_size(), channels);
@@ -66,17 +67,18 @@ void reduce_last(const Windows& w, const T* x, T* y, const At& at) {
     const int64_t row = piece % height, depth = piece / height % w.axis[0].out, image = piece / height / w.axis[0].out;
     const T* picture = x + image * w.in_size() * channels;
     const int64_t lines = (planes.end(depth) - planes.begin(depth)) * (rows.end(row) - rows.begin(row));
-    const bool squares = are_dense && w.axis[0].kernel == 1 && lines == size;
-    const int64_t top = squares ? planes.begin(depth)->source * w.axis[1].in + rows.begin(row)->source : 0;
+    [[maybe_unused]] const bool squares = are_dense && w.axis[0].kernel == 1 && lines == size;
+    [[maybe_unused]] const int64_t top = squares ? planes.begin(depth)->source * w.axis[1].in + rows.begin(row)->source : 0;
     for (int64_t column = 0; column < width; ++column) {
       const auto result = at(depth, row, column);
       T* to = y + (piece * width + column) * channels;
-      if (squares && columns.end(column) - columns.begin(column) == size) {
-        const T* from = picture + (top * w.axis[2].in + columns.begin(column)->source) * channels;
-        size == 2 ? reduce_square<2, Ops...>(from, pitch, channels, to, past, result)
-                  : reduce_square<3, Ops...>(from, pitch, channels, to, past, result);
-        continue;
-      }
+      if constexpr (has_special<T>(SET))
+        if (squares && columns.end(column) - columns.begin(column) == size) {
+          const T* from = picture + (top * w.axis[2].in + columns.begin(column)->source) * channels;
+          size == 2 ? reduce_square<2, Ops...>(from, pitch, channels, to, past, result)
+                    : reduce_square<3, Ops...>(from, pitch, channels, to, past, result);
+          continue;
+        }
       for_channels<T, GROUP>(channels, [&](auto group, int64_t c, int count) {
         constexpr int N = decltype(group)::value;
         Reduction<A, Ops...> found[N];

@@ -189,7 +189,8 @@ void norms_of(const Windows& w, const Counts& counts, double p, double full, con
     });
   } else {
     const Norms<T, P> pool{p, full, nullptr, nullptr, y};
-    if (are_squares<T>(w)) return pool_squares(w, x, pool);
+    if constexpr (has_special<T>(SET))
+      if (are_squares<T>(w)) return pool_squares(w, x, pool);
     pool_windows(w, counts, counts, x, pool);
   }
 }
@@ -197,7 +198,8 @@ template <class T, int P>
 void gradient_of(const Windows& w, const Counts& counts, double p, double full, const T* x, const T* dy,
                  const T* norms, T* dx) {
   const Norms<T, P> pool{p, full, dy, norms, nullptr};
-  if (are_squares<T>(w)) return gradient_of_squares<T>(w, x, dx, pool, 0, nullptr);
+  if constexpr (has_special<T>(SET))
+    if (are_squares<T>(w)) return gradient_of_squares<T>(w, x, dx, pool, 0, nullptr);
   pool_gradient<T>(w, counts, counts, x, dx, pool, 0, nullptr);
 }
 

@@ -135,7 +135,8 @@ void mixed_pool_forward(const Windows& w, const Counts& counts, const Counts& in
                         const arithmetic<T>* table, const T* x, T* y) {
   if (!gated) return mix_by_channel(w, counts, table, x, y);
   const Mix<T, true> pool{table, w.channels, nullptr, y};
-  if (are_squares<T>(w)) return pool_squares(w, x, pool);
+  if constexpr (has_special<T>(SET))
+    if (are_squares<T>(w)) return pool_squares(w, x, pool);
   pool_windows(w, counts, inside, x, pool);
 }
 
@@ -144,7 +145,8 @@ void gradient_of_mix(const Windows& w, const Counts& counts, const Counts& insid
                      const T* dy, T* dx, arithmetic<T>* partials) {
   const Mix<T, GATED> pool{table, w.channels, dy, nullptr};
   const int64_t weights = !partials ? 0 : GATED ? w.taps() : 1;
-  if (are_squares<T>(w)) return gradient_of_squares<T>(w, x, dx, pool, weights, partials);
+  if constexpr (has_special<T>(SET))
+    if (are_squares<T>(w)) return gradient_of_squares<T>(w, x, dx, pool, weights, partials);
   pool_gradient<T>(w, counts, inside, x, dx, pool, weights, partials);
 }
 
