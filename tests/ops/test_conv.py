@@ -16,6 +16,8 @@ import striate.functional as SF
 import striate.nn as snn
 from striate.errors import ArgumentError, ArgumentTypeError
 from striate.geometry import same_padding
+from striate.ops._library import NATIVE
+from striate.ops.conv.pointwise import is_pointwise, pointwise_conv
 from striate.ops.conv.reference import conv
 
 FUNCTIONS = {1: SF.conv1d, 2: SF.conv2d, 3: SF.conv3d}
@@ -365,3 +367,25 @@ def test_fill_kernel():
     assert torch.equal(both.weight[:, 0], torch.stack([sobel, sobel.T]))
     with pytest.raises(ArgumentError, match=r"kernel came with shape \(2, 2\); wanted \(3, 3\)"):
         snn.fill_kernel_(both.weight, torch.ones(2, 2))
+
+
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_a_pointwise_convolution_is_a_product(with_bias: bool):
+    x, weight, bias = _randn(3, 5, 4, 6), _randn(7, 5, 1, 1), _randn(7) if with_bias else None
+    tensors = [t.requires_grad_() for t in (x, weight, bias) if t is not None]
+    one, other = pointwise_conv(x, weight, bias), F.conv2d(x, weight, bias)
+    _near(one, other)
+    gradient = torch.randn_like(other)
+    found, wanted = torch.autograd.grad(one, tensors, gradient), torch.autograd.grad(other, tensors, gradient)
+    for a, b in zip(found, wanted, strict=True):
+        _near(a, b)
+
+
+def test_large_pointwise_convolutions_are_products_where_columns_lie_side_by_side():
+    x, weight, bias = torch.empty(32, 8, 56, 56), torch.empty(96, 8, 1, 1), torch.empty(96)
+    assert is_pointwise(x, weight, bias, 1, 0, 1) is (NATIVE.loaded and torch._C.has_mkl)
+    assert not is_pointwise(x[:8], weight, bias, 1, 0, 1)
+    assert not is_pointwise(x.contiguous(memory_format=torch.channels_last), weight, bias, 1, 0, 1)
+    assert not is_pointwise(x, weight, bias, 2, 0, 1)
+    assert not is_pointwise(x.bfloat16(), weight.bfloat16(), bias.bfloat16(), 1, 0, 1)
+    assert not is_pointwise(x[:, :0], weight[:, :0], bias, 1, 0, 1)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from striate import filters, functional, geometry
 from striate.errors import ArgumentError
@@ -211,3 +212,30 @@ def test_the_dtype_stays_and_its_rounding_is_no_rank(dtype: torch.dtype):
 def test_what_cannot_be_factored_is_refused(kernel, says: str):
     with pytest.raises(ArgumentError, match=f"separate: .*{says}"):
         separate(kernel)
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("taps", [3, 5, 7])
+@pytest.mark.parametrize("padding", [((0, 2), (1, 0)), "same"])
+def test_gradients_of_a_pair_in_one_pass_are_pytorchs(taps: int, padding, last: bool):
+    channels = 37
+    down, along = torch.randn(channels, 1, taps, 1), torch.randn(channels, 1, 1, taps)
+    x = torch.randn(2, channels, 11, 9)
+    bias = torch.randn(channels)
+    x = x.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+    (above, below), (left, right) = padding if padding != "same" else ((taps // 2,) * 2,) * 2
+    tensors = [t.clone(memory_format=torch.preserve_format).requires_grad_() for t in (x, down, along, bias)]
+    found = functional.spatial_separable_conv2d(*tensors, padding=padding, groups=channels)
+    others = [t.detach().double().requires_grad_() for t in tensors]
+    input, first, second, offset = others
+    middle = F.conv2d(F.pad(input, (0, 0, above, below)), first, groups=channels)
+    wanted = F.conv2d(F.pad(middle, (left, right)), second, offset, groups=channels)
+    gradient = torch.randn_like(found)
+    torch.testing.assert_close(found, wanted.float(), atol=1e-4, rtol=1e-4)
+    pairs = zip(
+        torch.autograd.grad(found, tensors, gradient),
+        torch.autograd.grad(wanted, others, gradient.double()),
+        strict=True,
+    )
+    for one, other in pairs:
+        torch.testing.assert_close(one, other.float(), atol=2e-4, rtol=1e-4)

@@ -3,6 +3,7 @@
 
 #include "_large_pages.h"
 #include "_window.h"
+#include "conv/_depthwise_last.h"
 #include "conv/_depthwise_rows.h"
 
 namespace striate {
@@ -121,6 +122,20 @@ std::tuple<Tensor, Tensor, Tensor> depthwise_conv_backward(const Tensor& gradien
 }
 
 }  // namespace
+
+void depthwise_last_pair(const Windows& first, const Windows& second, const float* x, const float* down, const float* down_bias,
+                         const float* along, const float* along_bias, float* y) {
+  using T = float;
+  STRIATE_NATIVE(correlate_pair<T>)(first, second, x, down, down_bias, along, along_bias, y);
+}
+
+void depthwise_last_pair_backward(const Windows& first, const Windows& second, const float* dy, const float* x,
+                                  const float* down, const float* down_bias, const float* along, float* dx,
+                                  float* const (&found)[4]) {
+  using T = float;
+  STRIATE_NATIVE(correlate_pair_backward<T>)(first, second, dy, x, down, down_bias, along, dx, found);
+}
+
 }  // namespace striate
 
 STABLE_TORCH_LIBRARY_IMPL(striate, CPU, library) {

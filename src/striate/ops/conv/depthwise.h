@@ -1,6 +1,7 @@
 // Depthwise convolution in up to three dimensions, and its gradients, on the rows of _planes.h: lanes are channels.
 #include "_planes.h"
 #include "conv/depthwise_last.h"
+#include "conv/depthwise_last_pair.h"
 
 constexpr int OUTPUTS = REGISTERS == 32 ? 8 : 6;   // whose sums are kept in registers together
 constexpr int NEIGHBOURS = REGISTERS == 32 ? 7 : 3;  // taps in a row that share what is loaded for them

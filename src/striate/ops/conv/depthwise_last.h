@@ -298,6 +298,22 @@ void depthwise_last(const Windows& d, bool backward, const T* from, const T* wei
   });
 }
 
+// The gradients of a weight and of a bias, those that are not null, from partial sums that are `next` numbers apart.
+template <class T>
+void add_pieces(const Windows& d, const arithmetic<T>* partials, int64_t pieces, int64_t next, T* dweight, T* dbias) {
+  constexpr int V = lanes<T>;
+  for (int64_t c = 0; c < d.channels; ++c)
+    for (int64_t k = 0; k <= d.taps(); ++k) {
+      const arithmetic<T>* from = partials + (c / V * (d.taps() + 1) + k) * V + c % V;
+      arithmetic<T> sum = 0;
+      for (int64_t piece = 0; piece < pieces; ++piece) sum += from[piece * next];
+      if (k < d.taps() && dweight)
+        store_one(dweight + c * d.taps() + k, sum);
+      else if (k == d.taps() && dbias)
+        store_one(dbias + c, sum);
+    }
+}
+
 // Those of dx, dweight and dbias that are not null: rows of both in turn, so that the gradient is read once.
 template <class T>
 void depthwise_last_backward(const Windows& d, const T* dy, const T* x, const T* weight, T* dx, T* dweight, T* dbias) {
@@ -333,14 +349,5 @@ void depthwise_last_backward(const Windows& d, const T* dy, const T* x, const T*
       }
     }
   });
-  for (int64_t c = 0; sums_wanted && c < d.channels; ++c)
-    for (int64_t k = 0; k <= d.taps(); ++k) {
-      const A* from = partials.data() + (c / V * (d.taps() + 1) + k) * V + c % V;
-      A sum = 0;
-      for (int64_t piece = 0; piece < pieces; ++piece) sum += from[piece * length];
-      if (k < d.taps() && dweight)
-        store_one(dweight + c * d.taps() + k, sum);
-      else if (k == d.taps() && dbias)
-        store_one(dbias + c, sum);
-    }
+  if (sums_wanted) add_pieces<T>(d, partials.data(), pieces, length, dweight, dbias);
 }

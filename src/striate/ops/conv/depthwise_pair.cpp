@@ -4,6 +4,7 @@
 
 #include "_large_pages.h"
 #include "_window.h"
+#include "conv/_depthwise_last.h"
 
 #define STRIATE_KERNELS "conv/depthwise_pair.h"
 #include "_each_isa.h"
@@ -21,9 +22,10 @@ Pair describe(const Tensor& input, const Tensor& down, const Bias& down_bias, co
     return weight.dim() == 4 && weight.size(0) == input.size(1) && weight.size(1) == 1 && weight.size(taps) > 1 &&
            weight.size(5 - taps) == 1 && weight.is_contiguous() && weight.scalar_type() == input.scalar_type();
   };
-  STD_TORCH_CHECK(input.dim() == 4 && input.is_contiguous() && input.numel() > 0 && fits(down, 2) && fits(along, 3) &&
+  const bool last = !input.is_contiguous();
+  STD_TORCH_CHECK(input.dim() == 4 && is_dense(input, last) && input.numel() > 0 && fits(down, 2) && fits(along, 3) &&
                       ends.size() == 4,
-                  "a pair of depthwise kernels wants contiguous (N, C, H, W), (C, 1, K, 1) and (C, 1, 1, K) of one dtype");
+                  "a pair of depthwise kernels wants (N, C, H, W) without gaps, contiguous (C, 1, K, 1) and (C, 1, 1, K) of one dtype");
   for (const Bias& bias : {down_bias, along_bias})
     STD_TORCH_CHECK(!bias || (bias->numel() == input.size(1) && bias->scalar_type() == input.scalar_type() && bias->is_contiguous()),
                     "a pair of depthwise kernels wants biases for each channel");
@@ -31,13 +33,15 @@ Pair describe(const Tensor& input, const Tensor& down, const Bias& down_bias, co
   const int64_t high = rows + ends[0] + ends[1] - taps + 1, wide = columns + ends[2] + ends[3] - taps + 1;
   STD_TORCH_CHECK((taps == 3 || taps == 5 || taps == 7) && along.size(3) == taps && rows > 3 && high > 3 && wide > 0,
                   "a pair of depthwise kernels has 3, 5 or 7 taps each, and they fit four times");
-  STD_TORCH_CHECK(input.scalar_type() != ScalarType::Double, "a pair of depthwise kernels wants float32 or bfloat16");
+  const ScalarType type = input.scalar_type();
+  STD_TORCH_CHECK(type == ScalarType::Float || (type == ScalarType::BFloat16 && !last),
+                  "a pair of depthwise kernels wants float32, or contiguous bfloat16");
   for (const int64_t end : ends)
     STD_TORCH_CHECK(end >= 0 && end < taps, "a pair of depthwise kernels wants less padding than taps");
   const Axis one{1, 1, 1, 1, 0, 1}, same_columns{columns, columns, 1, 1, 0, 1}, same_rows{high, high, 1, 1, 0, 1};
   const Axis down_axis{rows, high, taps, 1, ends[0], 1}, along_axis{columns, wide, taps, 1, ends[2], 1};
-  return {Windows{input.size(0), input.size(1), false, false, {one, down_axis, same_columns}},
-          Windows{input.size(0), input.size(1), false, false, {one, same_rows, along_axis}}};
+  return {Windows{input.size(0), input.size(1), last, last, {one, down_axis, same_columns}},
+          Windows{input.size(0), input.size(1), last, last, {one, same_rows, along_axis}}};
 }
 
 template <class T>
@@ -54,11 +58,16 @@ void by_special_type(const Tensor& tensor, const Body& body) {
 Tensor depthwise_pair_conv(const Tensor& input, const Tensor& down, const Bias& down_bias, const Tensor& along,
                            const Bias& along_bias, const Ints& ends) {
   const auto [rows, columns] = describe(input, down, down_bias, along, along_bias, ends);
-  Tensor output = in_large_pages(make(input, output_sizes(columns, 2)));
+  Tensor output = in_large_pages(make(input, output_sizes(columns, 2), columns.input_last));
   by_special_type(input, [&, &rows = rows, &columns = columns](auto zero) {
     using T = decltype(zero);
-    STRIATE_NATIVE(pair_correlate<T>)(rows, columns, data<T>(input), data<T>(down), data_or_null<T>(down_bias),
-                                      data<T>(along), data_or_null<T>(along_bias), mutable_data<T>(output));
+    const auto run = [&](const auto& kernel) {
+      kernel(rows, columns, data<T>(input), data<T>(down), data_or_null<T>(down_bias), data<T>(along),
+             data_or_null<T>(along_bias), mutable_data<T>(output));
+    };
+    if constexpr (std::is_same_v<T, float>)
+      if (rows.input_last) return run(depthwise_last_pair);
+    run(STRIATE_NATIVE(pair_correlate<T>));
   });
   return output;
 }
@@ -68,9 +77,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> depthwise_pair_conv_backward(
     const Ints& ends, const std::vector<bool>& wanted) {
   const auto [rows, columns] = describe(input, down, down_bias, along, std::nullopt, ends);
   const Ints sizes = output_sizes(columns, 2);
-  STD_TORCH_CHECK(gradient.dim() == 4 && gradient.is_contiguous() && gradient.scalar_type() == input.scalar_type() &&
+  STD_TORCH_CHECK(gradient.dim() == 4 && is_dense(gradient, rows.input_last) && gradient.scalar_type() == input.scalar_type() &&
                       wanted.size() == 5,
-                  "a pair of depthwise kernels wants a contiguous gradient and five wishes");
+                  "a pair of depthwise kernels wants a gradient that lies as the input does, and five wishes");
   for (size_t i = 0; i < sizes.size(); ++i)
     STD_TORCH_CHECK(gradient.size(static_cast<int64_t>(i)) == sizes[i], "a pair of depthwise kernels wants the result's gradient");
   const ScalarType type = input.scalar_type();
@@ -85,8 +94,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> depthwise_pair_conv_backward(
     using T = decltype(zero);
     const auto place = [&](Tensor& tensor, size_t i) { return wanted[i] ? mutable_data<T>(tensor) : nullptr; };
     T* const found[4] = {place(of_down, 1), place(of_down_bias, 2), place(of_along, 3), place(of_along_bias, 4)};
-    STRIATE_NATIVE(pair_backward<T>)(rows, columns, data<T>(gradient), data<T>(input), data<T>(down),
-                                     data_or_null<T>(down_bias), data<T>(along), place(of_input, 0), found);
+    const auto run = [&](const auto& kernel) {
+      kernel(rows, columns, data<T>(gradient), data<T>(input), data<T>(down), data_or_null<T>(down_bias), data<T>(along),
+             place(of_input, 0), found);
+    };
+    if constexpr (std::is_same_v<T, float>)
+      if (rows.input_last) return run(depthwise_last_pair_backward);
+    run(STRIATE_NATIVE(pair_backward<T>));
   });
   return {of_input, of_down, of_down_bias, of_along, of_along_bias};
 }

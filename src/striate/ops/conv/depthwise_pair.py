@@ -1,7 +1,6 @@
 """A depthwise k×1 convolution followed by a 1×k one, in one pass: which calls the kernel takes, shape rule, gradients.
 
-What lies between the two never leaves the cache of a core. It is served where columns lie side by side; with channels
-last the two are a convolution each.
+What lies between the two never leaves the cache of a core, in either layout.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from striate.ops._layout import is_channels_last, memory_format
 from striate.ops._library import differentiable, gradients_of, obstacle, plain
 
 TAPS = (3, 5, 7)
@@ -39,8 +39,9 @@ def pair_obstacle(
     for bias in biases:
         if bias is not None and bias.shape != (channels,):
             return "shapes that do not fit together"
-    if not input.is_contiguous():
-        return "channels last"
+    last = not input.is_contiguous()
+    if last and not (is_channels_last(input) and input.shape[0] > 1 and input.dtype == torch.float32):
+        return "neither contiguous nor several pictures in float32 with channels last"
     if input.dtype == torch.float64:
         return "float64"
     if torch.is_autocast_enabled("cpu"):
@@ -63,7 +64,10 @@ def _fake(
 ) -> Tensor:
     taps = down.shape[2]
     high, wide = [size + ends[2 * i] + ends[2 * i + 1] - taps + 1 for i, size in enumerate(input.shape[2:])]
-    return input.new_empty((*input.shape[:2], high, wide))
+    form = memory_format(input)
+    return torch.empty(
+        (*input.shape[:2], high, wide), dtype=input.dtype, device=input.device, memory_format=form
+    )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -78,7 +82,9 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
     if torch.is_grad_enabled():  # create_graph=True: the gradient must have gradients of its own
         found = gradients_of(_by_pytorch(tensors, ctx.ends), tensors, wanted, gradient)
     else:
-        found = _kernel_backward(gradient.contiguous(), *tensors[:4], ctx.ends, wanted)
+        found = _kernel_backward(
+            gradient.contiguous(memory_format=memory_format(tensors[0])), *tensors[:4], ctx.ends, wanted
+        )
     return *(part if one else None for part, one in zip(found, wanted, strict=True)), None
 
 

@@ -98,6 +98,7 @@ SAMPLES = [
     _call((2, 16, 33, 35), 16, (5, 5), name="larger", padding=2, stride=2),
     _call((2, 2, 9, 18), 3, (3, 3), name="3 taps in one pass", padding=1),
     _call((2, 2, 9, 18), 3, (5, 5), name="5 taps in one pass", padding="same", biases=("vertical",)),
+    _call((3, 2, 9, 11), 37, (3, 3), name="many channels in one pass", padding=((0, 2), 1)),
     _call((2, 2, 4, 5, 6), 3, (2, 3, 2), name="defaults"),
     _call((2, 2, 4, 5, 6), 3, (2, 3, 2), name="no bias", biases=()),
     _call((2, 2, 4, 5, 6), 3, (2, 3, 2), name="one bias", biases=("channel",), padding=1),
