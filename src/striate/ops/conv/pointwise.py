@@ -16,7 +16,7 @@ from striate.ops._checks import ONES
 from striate.ops._library import obstacle
 
 LEAST = 2**23  # numbers of the larger tensor: 32 MiB, the most that the C library keeps after it is freed
-WIDENED = 16  # times the channels that a layer makes of its own, at most
+LEAST_INPUT = LEAST // 16  # of layers that make sixteen times their channels at most
 NOTHING: tuple[Any, ...] = (0, (0,), (0, 0), "valid")
 
 
@@ -26,7 +26,6 @@ def is_pointwise(
     """Whether this convolution of pictures is such a product, and faster as one."""
     return (
         groups == 1
-        and input.numel() >= LEAST // WIDENED  # every dense convolution comes here: the cheap question first
         and not torch.compiler.is_compiling()  # which chooses by itself
         and weight.dim() == input.dim() == 4
         and weight.shape[2] == weight.shape[3] == 1
