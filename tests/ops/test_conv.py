@@ -389,3 +389,19 @@ def test_large_pointwise_convolutions_are_products_where_columns_lie_side_by_sid
     assert not is_pointwise(x, weight, bias, 2, 0, 1)
     assert not is_pointwise(x.bfloat16(), weight.bfloat16(), bias.bfloat16(), 1, 0, 1)
     assert not is_pointwise(x[:, :0], weight[:, :0], bias, 1, 0, 1)
+
+
+class _Dense(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(8, 6, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return SF.conv2d(x, self.weight)
+
+
+def test_a_dense_convolution_is_exported_for_batches_of_any_size():
+    x = torch.randn(4, 6, 20, 20)
+    batch = torch.export.Dim("batch", min=2, max=1_000_000)
+    exported = torch.export.export(_Dense(), (x,), dynamic_shapes={"x": {0: batch}})
+    assert exported.module()(torch.randn(300, 6, 20, 20)).shape == (300, 8, 20, 20)

@@ -25,8 +25,9 @@ def is_pointwise(
 ) -> bool:
     """Whether this convolution of pictures is such a product, and faster as one."""
     return (
-        groups == 1
-        and not torch.compiler.is_compiling()  # which chooses by itself
+        not torch.compiler.is_compiling()  # which chooses by itself, for inputs of any size
+        and input.numel() >= LEAST_INPUT  # every dense convolution comes here
+        and groups == 1
         and weight.dim() == input.dim() == 4
         and weight.shape[2] == weight.shape[3] == 1
         and input.numel() * max(weight.shape) >= LEAST * input.shape[1] > 0
