@@ -29,7 +29,7 @@ from striate.ops._checks import (
 )
 from striate.ops.conv.depthwise import depthwise_conv, depthwise_obstacle
 from striate.ops.conv.faults import are_plain, is_ordinary, overhangs, without_dead_taps
-from striate.ops.conv.few_channels import few_channels_conv, few_channels_obstacle, stays_inside
+from striate.ops.conv.few_channels import LEAST, few_channels_conv, few_channels_obstacle, stays_inside
 from striate.ops.conv.pointwise import is_pointwise, pointwise_conv
 
 PYTORCHS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -173,13 +173,14 @@ def _conv(
             sizes, kernel = tuple(input.shape[2:]), tuple(weight.shape[2:])
             strides, pairs, dilations, _ = windows(operator, sizes, kernel, stride, padding, dilation)
             return depthwise_conv(input, weight, bias, strides, pairs, dilations)
-        if padding_mode == "zeros" and not few_channels_obstacle(rank, input, weight, bias, stride, groups):
-            sizes, kernel = tuple(input.shape[2:]), tuple(weight.shape[2:])
-            strides, pairs, dilations, _ = windows(operator, sizes, kernel, stride, padding, dilation)
-            if stays_inside(sizes, kernel, pairs, dilations):
-                return few_channels_conv(input, weight, bias, strides, pairs, dilations, groups)
-        if padding_mode == "zeros" and is_pointwise(input, weight, bias, stride, padding, groups):
-            return pointwise_conv(input, weight, bias)
+        if padding_mode == "zeros" and (torch.compiler.is_compiling() or input.numel() >= LEAST):
+            if not few_channels_obstacle(rank, input, weight, bias, stride, groups):
+                sizes, kernel = tuple(input.shape[2:]), tuple(weight.shape[2:])
+                strides, pairs, dilations, _ = windows(operator, sizes, kernel, stride, padding, dilation)
+                if stays_inside(sizes, kernel, pairs, dilations):
+                    return few_channels_conv(input, weight, bias, strides, pairs, dilations, groups)
+            if is_pointwise(input, weight, bias, stride, padding, groups):
+                return pointwise_conv(input, weight, bias)
         if padding == "same" and isinstance(padding, str) and padding_mode == "zeros":
             padding = _centred(weight, stride, dilation)
         if (
