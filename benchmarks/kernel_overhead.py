@@ -20,12 +20,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import striate.functional as S
 from overhead import batch
 from stamp import write_result
-from striate.ops._serving import kernels_used
+from striate.ops._serving import kernel_calls
 
 Call = Callable[[Tensor], Tensor]
 Step = Callable[[], Any]
@@ -79,7 +78,7 @@ def main() -> None:
         if options.op and not any(word in name for word in options.op):
             continue
         few = torch.randn(shape)
-        if not kernels_used(lambda call=call, few=few: call(few)):
+        if not kernel_calls(partial(call, few)):
             print(f"{name:38} PyTorch serves this call here")
             continue
         many = torch.cat([few, few])
@@ -96,24 +95,9 @@ def main() -> None:
         print("recorded in", write_result("kernel_overhead", found))
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Keeps the calls of Striate's own operators."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.calls: list[tuple[Any, tuple[Any, ...]]] = []
-
-    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if operator.namespace == "striate":
-            self.calls.append((operator, args))
-        return operator(*args, **(kwargs or {}))
-
-
 def alone(call: Call, x: Tensor) -> Step:
     """The registered operator that ``call`` ends in, with its arguments."""
-    with _Recorder() as recorder:
-        call(x)
-    ((operator, arguments),) = recorder.calls
+    ((operator, arguments),) = kernel_calls(partial(call, x))
     return partial(operator, *arguments)
 
 

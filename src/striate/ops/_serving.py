@@ -32,15 +32,15 @@ class Served:
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes which of Striate's kernels are called."""
+    """Keeps the calls of Striate's kernels."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.kernels: dict[str, None] = {}
+        self.calls: list[tuple[Any, tuple[Any, ...]]] = []
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if operator.namespace == "striate":
-            self.kernels[operator.overloadpacket.__name__] = None
+            self.calls.append((operator, args))
         return operator(*args, **(kwargs or {}))
 
 
@@ -51,11 +51,17 @@ def served() -> Iterator[Served]:
             yield _ask(spec, call)
 
 
+def kernel_calls(step: Callable[[], Any]) -> list[tuple[Any, tuple[Any, ...]]]:
+    """Striate's kernels that ``step`` calls, as registered operators, each with its arguments."""
+    watch = _Watch()
+    with watch:
+        step()
+    return watch.calls
+
+
 def kernels_used(step: Callable[[], Any]) -> tuple[str, ...]:
     """Names of Striate's kernels that ``step`` calls, in the order in which they first run."""
-    with _Watch() as watch:
-        step()
-    return tuple(watch.kernels)
+    return tuple(dict.fromkeys(operator.overloadpacket.__name__ for operator, _ in kernel_calls(step)))
 
 
 def _ask(spec: OpSpec, call: Call) -> Served:
