@@ -238,6 +238,15 @@ def test_help_imports_nothing_heavy():
         assert ("pydantic" in loaded) == (arguments != ["--help"])
 
 
+def test_a_process_of_its_own_spends_no_time_on_collections():
+    code = (
+        "import gc, sys; from striate.cli import main; before = gc.get_threshold();"
+        " main(['--version']); assert gc.get_threshold() == before, 'a caller keeps its own';"
+        " sys.argv[1:] = ['--version']; main(); assert gc.get_threshold()[0] > before[0]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 def test_ctrl_c_saves_and_says_how_to_go_on(place: Path):
     running = process(
         *("train", "digits", "--model", "mlp", "--epochs", "5000", "--threads", "1", "--out", "run"),
