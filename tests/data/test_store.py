@@ -95,8 +95,10 @@ def source(tmp_path: Path, files: dict[str, bytes]) -> Source:
 def same(one: Store, other: Store) -> bool:
     return (
         torch.equal(one.pixels, other.pixels)
-        and one.records == other.records
         and np.array_equal(one.signatures, other.signatures)
+        and (one.hashes, one.errors) == (other.hashes, other.errors)
+        and np.array_equal(one.widths, other.widths)
+        and np.array_equal(one.heights, other.heights)
     )
 
 
@@ -115,28 +117,29 @@ def test_store_holds_what_the_decoder_gives(source: Source, files: dict[str, byt
     watcher = Watcher()
     store = decode_all(source, SMALL, monitor=watcher)
     assert store.pixels.shape == (71, 3, 24, 24) and store.pixels.dtype == torch.uint8
-    for record, data in zip(store.records, files.values(), strict=True):
-        if record.error:
+    for i, data in enumerate(files.values()):
+        if i in store.errors:
             continue
-        assert np.array_equal(store.pixels[record.index].numpy(), decode(data, SMALL))
-        assert np.array_equal(
-            store.signatures[record.index], signatures(store.pixels[[record.index]].numpy())[0]
-        )
-        assert (record.width, record.height) == (30 + record.index, 40)
-    bad = store.records[70]
-    assert bad.error == "truncated JPEG header" and bad.content_hash == "" and not store.pixels[70].any()
-    assert [record.index for record in store.records if record.error] == [70]
+        assert np.array_equal(store.pixels[i].numpy(), decode(data, SMALL))
+        assert np.array_equal(store.signatures[i], signatures(store.pixels[[i]].numpy())[0])
+        assert (store.widths[i], store.heights[i]) == (30 + i, 40)
+    assert store.errors == {70: "truncated JPEG header"}
+    assert (
+        store.hashes[70] == "" and not store.pixels[70].any() and store.widths[70] == store.heights[70] == 0
+    )
+    assert store.readable.tolist() == list(range(70))
     assert watcher.titles == ["decoding 71 pictures"] and watcher.done[-1] == 71 and not watcher.warnings
 
 
 def test_training_and_prediction_see_the_same_bits(source: Source) -> None:
     store = decode_all(source, SMALL, monitor=Monitor(), threads=3)
-    for record, (path, pixels) in zip(store.records, decode_files(source.paths or [], SMALL), strict=True):
-        assert source.paths is not None and path == source.paths[record.index]
+    decoded = list(decode_files(source.paths or [], SMALL))
+    assert [path for path, _ in decoded] == source.paths and len(decoded) == len(store.hashes)
+    for i, (_, pixels) in enumerate(decoded):
         if isinstance(pixels, UnreadablePictureError):
-            assert str(pixels) == record.error
+            assert str(pixels) == store.errors[i]
         else:
-            assert np.array_equal(store.pixels[record.index].numpy(), pixels)
+            assert i not in store.errors and np.array_equal(store.pixels[i].numpy(), pixels)
 
 
 def test_equal_pixels_have_equal_hashes(tmp_path: Path) -> None:
@@ -149,7 +152,7 @@ def test_equal_pixels_have_equal_hashes(tmp_path: Path) -> None:
             "3.png": encoded(photo(), "PNG"),
         },
     )
-    one, other, third = (r.content_hash for r in decode_all(source, SMALL, monitor=Monitor()).records)
+    one, other, third = decode_all(source, SMALL, monitor=Monitor()).hashes
     assert one == other != third and len(one) == 64
 
 
@@ -167,10 +170,10 @@ def test_arrays_need_no_decoding() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (300, 1, 10, 12), dtype=np.uint8)
     store = decode_all(array_source(pixels), Preprocessing(10, 12, 1), monitor=Monitor())
     assert np.array_equal(store.pixels.numpy(), pixels) and not entries()
-    assert len({record.content_hash for record in store.records}) == 300
+    assert len(set(store.hashes)) == len(store.hashes) == 300
     fitted = decode_all(array_source(pixels), Preprocessing(20, 20, 3), monitor=Monitor())
     assert fitted.pixels.shape == (300, 3, 20, 20)
-    assert (fitted.records[0].width, fitted.records[0].height) == (12, 10)
+    assert (fitted.widths[0], fitted.heights[0]) == (12, 10)
 
 
 def test_read_only_arrays_are_taken_without_a_warning() -> None:
@@ -250,7 +253,7 @@ def test_whatever_changes_the_pixels_changes_the_entry(
         del changed["a/001.png"]
     shutil.rmtree(tmp_path / "set")
     store = decode_all(folder_source(tmp_path / "set", changed), preprocessing, monitor=Monitor())
-    assert len(seen) == len(changed) == len(store.records) and len(entries()) == 2
+    assert len(seen) == len(changed) == len(store.hashes) and len(entries()) == 2
 
 
 def test_a_moved_copy_of_the_folder_is_known(
@@ -383,11 +386,7 @@ def test_memory_errors_are_not_cached(source: Source, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Image.Image, "convert", starved)
     store = decode_all(source, SMALL, monitor=Monitor())
-    assert (
-        store.records[1].error == "not enough memory for 31 x 40 pixels"
-        and not entries()
-        and not unfinished()
-    )
+    assert store.errors[1] == "not enough memory for 31 x 40 pixels" and not entries() and not unfinished()
 
 
 SCRIPT = textwrap.dedent("""

@@ -10,6 +10,7 @@ are taken for copies (their closest pair correlates at 0.997).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 
@@ -28,6 +29,7 @@ _FLAT = 4.0  # below this standard deviation of a signature, rounding drowns wha
 _WAVES = 4  # along each side, that the search tree is built on
 _NEAREST = 4  # partners looked for per picture and split
 _BLOCK = 4096
+_CACHED = 1 << 17  # numbers to work on at once: with what becomes of them they stay near the core
 
 Levels = NDArray[np.floating]
 
@@ -48,16 +50,18 @@ def signatures(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     # Whole numbers below 2^24, or 2^53, throughout: no order of summation can change them.
     exact = np.float32 if 255 * height * width < 2**24 else np.float64
     rows: Levels = _overlaps(height).astype(exact)
-    columns: Levels = _overlaps(width).astype(exact)
-    luma = np.array([1000.0] if channels == 1 else [299.0, 587.0, 114.0])
+    columns: Levels = np.ascontiguousarray(_overlaps(width).astype(exact).T)
+    luma = np.array([1.0] if channels == 1 else [299.0, 587.0, 114.0])
     result = np.empty((count, GRID * GRID), np.uint8)
-    for start in range(0, count, _BLOCK):
-        block: Levels = pixels[start : start + _BLOCK].astype(exact)
-        across = block.reshape(-1, width) @ columns.T
-        across = across.reshape(-1, height, GRID).swapaxes(0, 1).reshape(height, -1)
-        summed = (rows @ across).reshape(GRID, len(block), channels, GRID).astype(np.float64)
-        levels = np.einsum("ynct,c->nyt", summed, luma) / (1000.0 * height * width)
-        result[start : start + _BLOCK] = np.floor(levels + 0.5).reshape(len(block), -1)
+    some = max(1, _CACHED // (channels * height * width))
+    for start in range(0, count, some):
+        block: Levels = pixels[start : start + some].astype(exact)
+        across = (block.reshape(-1, width) @ columns).reshape(-1, height, GRID)
+        summed = (rows @ across).reshape(-1, channels, GRID * GRID).astype(np.float64)
+        levels = luma @ summed
+        levels /= luma.sum() * height * width
+        levels += 0.5
+        result[start : start + some] = levels  # rounded down
     return result
 
 
@@ -76,11 +80,12 @@ def exact_groups(hashes: Sequence[str]) -> list[list[int]]:
     >>> exact_groups(["a", "b", "a", "", ""])
     [[0, 2]]
     """
+    repeated = {value for value, times in Counter(hashes).items() if times > 1 and value}
     places: dict[str, list[int]] = {}
-    for position, value in enumerate(hashes):
-        if value:
+    for position, value in enumerate(hashes if repeated else ()):
+        if value in repeated:
             places.setdefault(value, []).append(position)
-    return [group for group in places.values() if len(group) > 1]
+    return list(places.values())
 
 
 def near_pairs(

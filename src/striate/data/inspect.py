@@ -52,7 +52,7 @@ def inspect_source(config: DataConfig, monitor: Monitor) -> Inspection:
     source = open_source(config, monitor)
     preprocessing = choose_preprocessing(source, config)
     store = decode_all(source, preprocessing, monitor=monitor)
-    good = np.array([record.index for record in store.records if not record.error], dtype=np.int64)
+    good = store.readable
     splits = np.array([split or "" for split in source.splits], dtype="<U5")
     error = None
     try:
@@ -63,7 +63,7 @@ def inspect_source(config: DataConfig, monitor: Monitor) -> Inspection:
             test_fraction=config.test_fraction,
             seed=config.seed,
             classes=source.classes,
-            groups=[store.records[i].content_hash for i in good.tolist()],
+            groups=[store.hashes[i] for i in good.tolist()],
         )
     except DataError as reason:
         error = str(reason)
@@ -81,13 +81,13 @@ def inspect(
         split_error: why no split could be made.
     """
     names, classes = source.names, list(source.classes)
-    split_of = [str(split) or UNSPLIT for split in splits]
-    good = [record for record in store.records if not record.error]
-    counts = _counts(source, [(record.index, split_of[record.index]) for record in good])
-    groups = exact_groups([record.content_hash for record in store.records])
-    parts = _parts([(record.index, split_of[record.index], record.content_hash) for record in good])
-    near = near_pairs(store.signatures, store.pixels.numpy(), parts)
-    unreadable = [(names[record.index], record.error) for record in store.records if record.error]
+    placed = np.where(np.asarray(splits) == "", UNSPLIT, splits)
+    split_of = placed.tolist()
+    good = store.readable
+    counts = _counts(source, placed, good)
+    groups = exact_groups(store.hashes)
+    near = near_pairs(store.signatures, store.pixels.numpy(), _parts(placed, good, groups))
+    unreadable = [(names[i], error) for i, error in store.errors.items()]
     conflicts = [group for group in groups if len({int(source.labels[i]) for i in group}) > 1]
     copied = [_leak(names, split_of, i, j, 1.0) for i, j in _copies_across(groups, split_of)]
     alike = _nearest(names, split_of, near)
@@ -96,8 +96,8 @@ def inspect(
         pictures=len(names),
         classes=classes,
         counts=counts,
-        width=_spread([record.width for record in good]),
-        height=_spread([record.height for record in good]),
+        width=_spread(store.widths[good]),
+        height=_spread(store.heights[good]),
         unreadable=unreadable[:LISTED],
         ignored=source.ignored[:LISTED],
         duplicates=[[names[i] for i in group] for group in groups[:LISTED]],
@@ -126,27 +126,44 @@ def inspect(
     )
 
 
-def _counts(source: Source, placed: Iterable[tuple[int, str]]) -> dict[str, list[int]]:
+def _counts(source: Source, placed: NDArray[np.str_], good: NDArray[np.int64]) -> dict[str, list[int]]:
     """Readable pictures per class by split; every split that the source declares is there."""
-    counts: dict[str, list[int]] = {}
-    for index, split in placed:
-        counts.setdefault(split, [0] * len(source.classes))[source.labels[index]] += 1
-    for declared in source.splits:
+    size = len(source.classes)
+    counts: dict[str, list[int]] = {
+        split: np.bincount(source.labels[good[placed[good] == split]], minlength=size).tolist()
+        for split in _in_use(placed[good])
+    }
+    for declared in dict.fromkeys(source.splits):
         if declared:
-            counts.setdefault(declared, [0] * len(source.classes))
+            counts.setdefault(declared, [0] * size)
     return dict(sorted(counts.items(), key=lambda item: _rank(item[0])))
+
+
+def _in_use(placed: NDArray[np.str_]) -> list[str]:
+    """The splits that occur, in the order of their first pictures."""
+    return list(dict.fromkeys(placed.tolist()))
 
 
 def _rank(split: str) -> int:
     return SPLITS.index(split) if split in SPLITS else len(SPLITS)
 
 
-def _parts(placed: Iterable[tuple[int, str, str]]) -> list[NDArray[np.int64]]:
-    """Indices by split, one of every group of exact duplicates in it."""
-    parts: dict[str, dict[str, int]] = {}
-    for index, split, digest in placed:
-        parts.setdefault(split, {}).setdefault(digest, index)
-    return [np.array(list(part.values()), np.int64) for part in parts.values()]
+def _parts(
+    placed: NDArray[np.str_], good: NDArray[np.int64], groups: Iterable[Sequence[int]]
+) -> list[NDArray[np.int64]]:
+    """Readable pictures by split, one of every group of exact duplicates in it."""
+    copies = []
+    for group in groups:
+        met: set[str] = set()
+        for i in group:
+            split = str(placed[i])
+            if split in met:
+                copies.append(i)
+            met.add(split)
+    alone = np.ones(len(placed), np.bool_)
+    alone[copies] = False
+    single = good[alone[good]]
+    return [single[placed[single] == split] for split in _in_use(placed[good])]
 
 
 def _copies_across(groups: Iterable[Sequence[int]], split_of: Sequence[str]) -> list[tuple[int, int]]:
@@ -176,5 +193,5 @@ def _leak(names: Sequence[str], split_of: Sequence[str], one: int, other: int, l
     return Leak(names[late], split_of[late], names[early], split_of[early], likeness)
 
 
-def _spread(values: Sequence[int]) -> Spread | None:
-    return Spread(min(values), float(np.median(values)), max(values)) if values else None
+def _spread(values: NDArray[np.int64]) -> Spread | None:
+    return Spread(int(values.min()), float(np.median(values)), int(values.max())) if len(values) else None

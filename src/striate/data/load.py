@@ -53,6 +53,7 @@ def load_dataset(config: DataConfig, monitor: Monitor) -> Dataset:
         monitor.warn(finding)
     parts = {name: np.flatnonzero(splits == name) for name in SPLITS}
     train, val, test = (_pictures(source, store, parts[name]) for name in SPLITS)
+    seen = {_seen_key(store.hashes[i]) for name in ("train", "val") for i in parts[name].tolist()}
     return Dataset(
         train=train,
         val=val,
@@ -63,6 +64,7 @@ def load_dataset(config: DataConfig, monitor: Monitor) -> Dataset:
         data_hash=_data_hash(source, store, splits),
         flip=keeps_class_when_mirrored(source),
         findings=findings,
+        seen=tuple(sorted(seen)),
     )
 
 
@@ -74,12 +76,7 @@ def split_names(dataset: Dataset) -> dict[str, list[str]]:
         ``{"train": names, "val": names, "test": names, "seen": hashes}``.
     """
     names = {name: list(getattr(dataset, name).names) for name in SPLITS}
-    seen = {
-        _seen_key(sha256(row.data).hexdigest())
-        for part in (dataset.train, dataset.val)
-        for row in part.pixels.numpy()
-    }
-    return {**names, "seen": sorted(seen)}
+    return {**names, "seen": list(dataset.seen)}
 
 
 def _seen_key(content_hash: str) -> str:
@@ -147,7 +144,7 @@ def _to_judge(
 ) -> NDArray[np.int64]:
     declared = np.array([source.splits[i] == "test" for i in good.tolist()], dtype=bool)
     known = frozenset(seen or ())
-    old = np.array([_seen_key(store.records[i].content_hash) in known for i in good.tolist()], dtype=bool)
+    old = np.array([_seen_key(store.hashes[i]) in known for i in good.tolist()], dtype=bool)
     if declared.any():
         judged = declared
         if (old & declared).any():
@@ -227,14 +224,13 @@ def _check_learnable(source: Source) -> None:
 
 def _readable(source: Source, store: Store, config: DataConfig) -> tuple[NDArray[np.int64], str]:
     """The indices of the pictures that decoded, and a sentence about the others, if there are any."""
-    bad = [record for record in store.records if record.error]
-    if not bad:
-        return np.arange(len(source)), ""
-    some = listed([f"{source.names[record.index]} ({record.error})" for record in bad])
-    told = f"{len(bad):,} of {len(source):,} pictures cannot be read: {some}"
+    if not store.errors:
+        return store.readable, ""
+    some = listed([f"{source.names[i]} ({error})" for i, error in store.errors.items()])
+    told = f"{len(store.errors):,} of {len(source):,} pictures cannot be read: {some}"
     if not config.skip_bad:
         raise DataError(f"{told}; repair or remove them, or leave them out with --skip-bad")
-    return np.array([record.index for record in store.records if not record.error], dtype=np.int64), told
+    return store.readable, told
 
 
 def _split(source: Source, store: Store, good: NDArray[np.int64], config: DataConfig) -> NDArray[np.str_]:
@@ -246,7 +242,7 @@ def _split(source: Source, store: Store, good: NDArray[np.int64], config: DataCo
         test_fraction=config.test_fraction,
         seed=config.seed,
         classes=source.classes,
-        groups=[store.records[i].content_hash for i in indices],
+        groups=[store.hashes[i] for i in indices],
     )
 
 
@@ -259,8 +255,8 @@ def _pictures(source: Source, store: Store, indices: NDArray[np.int64]) -> Pictu
 def _data_hash(source: Source, store: Store, splits: NDArray[np.str_]) -> str:
     """SHA-256 over the shape and classes, then name, label, split and pixels of every picture that is used."""
     digest = sha256(json.dumps([*store.pixels.shape[1:], *source.classes]).encode())
-    rows = zip(source.names, source.labels.tolist(), splits.tolist(), store.records, strict=True)
-    for name, label, split, record in rows:
+    rows = zip(source.names, source.labels.tolist(), splits.tolist(), store.hashes, strict=True)
+    for name, label, split, content_hash in rows:
         if split:
-            digest.update(f"{name}\0{label}\0{split}\0{record.content_hash}\n".encode())
+            digest.update(f"{name}\0{label}\0{split}\0{content_hash}\n".encode())
     return digest.hexdigest()

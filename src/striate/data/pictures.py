@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -104,6 +104,7 @@ class Dataset:
         data_hash: SHA-256 over pixels, labels, names, classes and split.
         flip: whether a mirrored picture keeps its class (never for digits and letters).
         findings: what the inspection found.
+        seen: a hash of every picture in ``train`` and ``val``, sorted.
     """
 
     train: PictureSet
@@ -115,7 +116,7 @@ class Dataset:
     data_hash: str
     flip: bool
     findings: Findings
-    notes: tuple[str, ...] = field(default=())
+    seen: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:

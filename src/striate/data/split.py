@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.data.duplicates import exact_groups
 from striate.data.naming import SPLITS, listed, shown
 from striate.errors import DataError
 
-_Unit = tuple[list[int], tuple[tuple[int, int], ...]]  # positions; (label, how many) of them
+_Counts = tuple[tuple[int, int], ...]  # (label, how many)
 
 
 def assign_splits(
@@ -43,7 +44,7 @@ def assign_splits(
         test_fraction: share of all pictures held out as the test split.
         seed: of the draw.
         classes: names for messages; every class must have a picture in every split.
-        groups: per picture a key; pictures of equal key (exact duplicates) stay together.
+        groups: per picture a key; pictures of equal key (exact duplicates) stay together, "" is no key.
 
     Returns:
         ``"train"``, ``"val"`` or ``"test"`` for every picture, ``(N,)``.
@@ -75,42 +76,50 @@ def assign_splits(
 
 
 class _Draw:
-    """Draws pictures in units that stay together, in an order given by the seed."""
+    """Draws pictures in units that stay together, in an order given by the seed.
+
+    A unit goes by its first picture; nearly always that is all of it, and then neither ``members`` nor
+    ``counted`` has an entry for it.
+    """
 
     def __init__(
         self, labels: NDArray[np.int64], groups: Sequence[str] | None, classes: int, seed: int
     ) -> None:
-        members: dict[object, list[int]] = {}
-        for i, key in enumerate(range(len(labels)) if groups is None else groups):
-            members.setdefault(key, []).append(i)
-        units = list(members.values())
-        order = np.argsort(np.random.PCG64(seed).random_raw(len(units)), kind="stable")
-        values = labels.tolist()
-        alone = [((label, 1),) for label in range(classes)]
-        self.waiting: list[_Unit] = [
-            (
-                unit,
-                alone[values[unit[0]]] if len(unit) == 1 else _counted(unit, values),
-            )  # alone: nearly always
-            for unit in (units[i] for i in order.tolist())
-        ]
+        self.labels: list[int] = labels.tolist()
+        self.members = {group[0]: group for group in exact_groups(groups or ())}
+        self.counted: dict[int, _Counts] = {
+            first: tuple(Counter(self.labels[i] for i in group).items())
+            for first, group in self.members.items()
+        }
+        later = [i for group in self.members.values() for i in group[1:]]
+        firsts = np.delete(np.arange(len(labels)), later)
+        order = np.argsort(np.random.PCG64(seed).random_raw(len(firsts)), kind="stable")
+        self.waiting: list[int] = firsts[order].tolist()
         self.pictures: list[int] = np.bincount(labels, minlength=classes).tolist()  # waiting, per class
-        self.units = [0] * classes  # waiting, per class
-        for _, counted in self.waiting:
+        self.units: list[int] = np.bincount(labels[firsts], minlength=classes).tolist()  # waiting, per class
+        for first, counted in self.counted.items():
             for label, _ in counted:
-                self.units[label] += 1
+                self.units[label] += label != self.labels[first]
 
     def take(self, fraction: float, *, keep: int) -> list[int]:
         """Positions of ``fraction`` of the pictures of every class, or of its smallest unit where none is as
         small as that; ``keep`` units of every class stay."""
         quota = [max(1, math.floor(n * fraction + 0.5)) for n in self.pictures]
         without = set(range(len(quota)))
+        giving = {label for label, units in enumerate(self.units) if units > keep}  # that can give another
         taken: list[int] = []
-        passed = []
-        for unit in self.waiting:
-            if all(n <= quota[label] and self.units[label] > keep for label, n in unit[1]):
+        passed: list[int] = []
+        for place, unit in enumerate(self.waiting):
+            if not giving:
+                passed += self.waiting[place:]
+                break
+            counted = self._count(unit)
+            if all(n <= quota[label] and self.units[label] > keep for label, n in counted):
                 taken += self._remove(unit, quota)
-                without.difference_update(label for label, _ in unit[1])
+                for label, _ in counted:
+                    without.discard(label)
+                    if not quota[label] or self.units[label] <= keep:
+                        giving.discard(label)
             else:
                 passed.append(unit)
         self.waiting = passed
@@ -122,26 +131,24 @@ class _Draw:
         fitting = [
             unit
             for unit in self.waiting
-            if any(other == label for other, _ in unit[1])
-            and all(self.units[other] > keep for other, _ in unit[1])
+            if any(other == label for other, _ in self._count(unit))
+            and all(self.units[other] > keep for other, _ in self._count(unit))
         ]
         if not fitting:
             return []
-        smallest = min(fitting, key=lambda unit: len(unit[0]))
+        smallest = min(fitting, key=lambda unit: len(self.members.get(unit, (unit,))))
         self.waiting.remove(smallest)
         return self._remove(smallest, quota)
 
-    def _remove(self, unit: _Unit, quota: list[int]) -> list[int]:
-        members, counted = unit
-        for label, n in counted:
+    def _count(self, unit: int) -> _Counts:
+        return self.counted.get(unit) or ((self.labels[unit], 1),)
+
+    def _remove(self, unit: int, quota: list[int]) -> list[int]:
+        for label, n in self._count(unit):
             quota[label] -= n
             self.pictures[label] -= n
             self.units[label] -= 1
-        return members
-
-
-def _counted(members: list[int], labels: list[int]) -> tuple[tuple[int, int], ...]:
-    return tuple(Counter(labels[i] for i in members).items())
+        return self.members.get(unit, [unit])
 
 
 def _check_present(

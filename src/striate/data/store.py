@@ -15,7 +15,7 @@ from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -43,47 +43,39 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is known about one picture besides its pixels.
-
-    Attributes:
-        index: its place in the source.
-        error: why it cannot be read, or ``None``.
-        width, height: of the file in pixels, after orientation; 0 if it cannot be read.
-        content_hash: SHA-256 of its decoded pixels; empty if it cannot be read.
-    """
-
-    index: int
-    error: str | None
-    width: int
-    height: int
-    content_hash: str
-
-
 @dataclass(frozen=True)
 class Store:
-    """A decoded source.
+    """A decoded source; everything is in its order.
 
     Attributes:
         pixels: uint8 ``(N, C, H, W)``; zero where a picture cannot be read. Read only: it may be a
             map of a cached file.
-        records: N of them, in the order of the source.
         signatures: what near duplicates are found by, uint8 ``(N, 256)``.
+        hashes: SHA-256 of the decoded pixels of every picture; empty where it cannot be read.
+        widths, heights: of the files in pixels, after orientation, int64 ``(N,)``; 0 where it cannot be read.
+        errors: why a picture cannot be read, by its place; in that order.
     """
 
     pixels: torch.Tensor
-    records: list[Record]
     signatures: NDArray[np.uint8]
+    hashes: list[str]
+    widths: NDArray[np.int64]
+    heights: NDArray[np.int64]
+    errors: dict[int, str]
+
+    @property
+    def readable(self) -> NDArray[np.int64]:
+        """The places of the pictures that can be read."""
+        return np.delete(np.arange(len(self.hashes)), list(self.errors))
 
     def take(self, indices: NDArray[np.int64]) -> torch.Tensor:
         """The pixels at ``indices``, copied; to a nameless file where they take too much memory."""
         count = len(indices) * int(np.prod(self.pixels.shape[1:]))
         if count <= free_memory() // 4:
-            return self.pixels[torch.from_numpy(indices)]
+            return self.pixels.index_select(0, torch.from_numpy(indices))  # [indices] goes pixel by pixel
         with tempfile.TemporaryFile(dir=_folder_with_room(count)) as file:
             for start in range(0, len(indices), 1024):
-                rows = self.pixels[torch.from_numpy(indices[start : start + 1024])]
+                rows = self.pixels.index_select(0, torch.from_numpy(indices[start : start + 1024]))
                 file.write(rows.numpy().data)
             file.flush()
             return _tensor(np.memmap(file, np.uint8, "r", shape=(len(indices), *self.pixels.shape[1:])))
@@ -198,17 +190,30 @@ def _from_arrays(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> Sto
         fitted = np.empty((count, *preprocessing.shape), np.uint8)
         for i in range(count):
             fitted[i] = fit_pixels(pixels[i], preprocessing)
-    records = [Record(i, None, width, height, sha256(row.data).hexdigest()) for i, row in enumerate(fitted)]
-    return Store(_tensor(fitted), records, signatures(fitted))
+    return Store(
+        pixels=_tensor(fitted),
+        signatures=signatures(fitted),
+        hashes=[sha256(row.data).hexdigest() for row in fitted.reshape(count, -1)],
+        widths=np.full(count, width),
+        heights=np.full(count, height),
+        errors={},
+    )
 
 
 def _from_entry(entry: Entry) -> Store:
     facts = entry.facts()
-    errors = {int(i): reason for i, reason in facts["errors"].items()}
-    rows = enumerate(zip(facts["widths"], facts["heights"], facts["hashes"], strict=True))
-    records = [Record(i, errors.get(i), width, height, digest) for i, (width, height, digest) in rows]
     mapped = int(np.prod(entry.shape, dtype=np.int64)) > free_memory() // 4
-    return Store(_tensor(entry.pixels(mapped)), records, entry.signatures())
+    return _store(entry.pixels(mapped), entry.signatures(), facts)
+
+
+def _store(pixels: NDArray[np.uint8], marks: NDArray[np.uint8], facts: dict[str, Any]) -> Store:
+    """From arrays and the other facts, as JSON has them."""
+    hashes, count = list(map(str, facts["hashes"])), len(pixels)
+    widths, heights = (np.array(facts[key], np.int64) for key in ("widths", "heights"))
+    if not len(hashes) == len(widths) == len(heights) == count:
+        raise ValueError(f"facts of {len(hashes)} pictures for {count}")
+    errors = {int(i): str(reason) for i, reason in facts["errors"].items()}
+    return Store(_tensor(pixels), marks, hashes, widths, heights, errors)
 
 
 def _decode_files(
@@ -223,25 +228,24 @@ def _decode_files(
     draft, pixels = _room(cache, shape, monitor)
     try:
         work = partial(_decode_one, paths, preprocessing, pixels)
-        digests: list[bytes] = []
-        records: list[Record] = []
-        marks = np.zeros((len(paths), GRID * GRID), np.uint8)
+        decoded: list[_Decoded] = []
         monitor.begin("decoding", len(paths))
         try:
-            for record, digest, mark in _in_order(work, range(len(paths)), threads):
-                marks[record.index] = mark
-                records.append(record)
-                digests.append(digest)
-                if len(records) % _CHUNK == 0 or len(records) == len(paths):
-                    monitor.advance(len(records))
+            for one in _in_order(work, range(len(paths)), threads):
+                decoded.append(one)
+                if len(decoded) % _CHUNK == 0 or len(decoded) == len(paths):
+                    monitor.advance(len(decoded))
         finally:
             monitor.end()
-        if draft and any(record.error and record.error.startswith(NO_MEMORY) for record in records):
+        facts, marks = _facts(decoded), np.zeros((len(paths), GRID * GRID), np.uint8)
+        for i, one in enumerate(decoded):
+            marks[i] = one.mark
+        if draft and any(error.startswith(NO_MEMORY) for error in facts["errors"].values()):
             cache.discard(draft)
         elif draft:
             try:
-                draft.write(pixels, marks, _facts(records))
-                cache.publish(draft, f"{start}-{content(digests)}")
+                draft.write(pixels, marks, facts)
+                cache.publish(draft, f"{start}-{content([one.digest for one in decoded])}")
             except OSError as error:
                 _warn_not_kept(cache, error, monitor)
                 cache.discard(draft)
@@ -249,7 +253,7 @@ def _decode_files(
         if draft:
             cache.discard(draft)
         raise
-    return Store(_tensor(pixels), records, marks)
+    return _store(pixels, marks, facts)
 
 
 def _room(
@@ -284,20 +288,31 @@ def _warn_not_kept(cache: Cache, error: OSError, monitor: Monitor) -> None:
     )
 
 
+class _Decoded(NamedTuple):
+    """One picture besides its pixels: what :class:`Store` has of it, and the digest of its file."""
+
+    error: str
+    width: int
+    height: int
+    content_hash: str
+    mark: NDArray[np.uint8] | int
+    digest: bytes
+
+
 def _decode_one(
     paths: Sequence[Path], preprocessing: Preprocessing, pixels: NDArray[np.uint8], index: int
-) -> tuple[Record, bytes, NDArray[np.uint8] | int]:
-    """Decode one picture into its row; its record, the digest of its file and its signature."""
+) -> _Decoded:
+    """Decode one picture into its row."""
     digest = b""
     try:
         data = read_file(paths[index])
         digest = sha256(data).digest()
         picture, info = decode_with_info(data, preprocessing)
     except UnreadablePictureError as error:
-        return Record(index, str(error), 0, 0, ""), digest or _unread(error), 0
+        return _Decoded(str(error), 0, 0, "", 0, digest or _unread(error))
     pixels[index] = picture
-    record = Record(index, None, info.width, info.height, sha256(picture.data).hexdigest())
-    return record, digest, signatures(picture[None])[0]
+    content_hash = sha256(picture.data).hexdigest()
+    return _Decoded("", info.width, info.height, content_hash, signatures(picture[None])[0], digest)
 
 
 def _digest(path: Path) -> bytes:
@@ -338,12 +353,12 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _facts(records: list[Record]) -> dict[str, Any]:
+def _facts(decoded: list[_Decoded]) -> dict[str, Any]:
     return {
-        "errors": {record.index: record.error for record in records if record.error},
-        "widths": [record.width for record in records],
-        "heights": [record.height for record in records],
-        "hashes": [record.content_hash for record in records],
+        "errors": {i: one.error for i, one in enumerate(decoded) if one.error},
+        "widths": [one.width for one in decoded],
+        "heights": [one.height for one in decoded],
+        "hashes": [one.content_hash for one in decoded],
     }
 
 
