@@ -83,7 +83,7 @@ def test_the_split_is_a_promise_across_versions_and_processes() -> None:
 
 
 def test_the_split_of_copies_is_a_promise_too() -> None:
-    keys = "a b c a d e f b a g h i j k l m n o p q".split()
+    keys = list("abcadefbaghijklmnopq")
     known = "test train train test train test train train test train val train test val train train train train train test"
     assert split([0, 1] * 10, groups=keys, seed=3, test_fraction=0.3) == known.split()
 
