@@ -102,7 +102,7 @@ def test_gradients_of_gradients_registration_and_compilation(outputs, groups):
     assert torch.autograd.gradgradcheck(call, (x, weight, bias), fast_mode=True)
     window = (x, weight, bias, [2, 1], [1, 2, 0, 1], [1, 1])
     if groups == 1:
-        opcheck(torch.ops.striate.first_layer_conv.default, window)
+        opcheck(torch.ops.striate.first_layer_conv_by_pytorch.default, window)
     else:
         opcheck(torch.ops.striate.few_channels_conv.default, (*window, groups, False))
     compiled = torch.compile(call, fullgraph=True, backend="aot_eager")

@@ -148,30 +148,6 @@ A sum_of(const A* from, int64_t positions) {  // zeros follow
   return sum(total);
 }
 
-// Memory for the tiles of a piece; zeros between the rows are there from the start.
-template <class A>
-class FlatTile {
- public:
-  FlatTile(const Flat& f, const Side& side) : size_(f.together * side.planes() * side.length), memory_(size_) {}
-
-  // For a unit with so many pictures: a picture that is missing leaves nothing behind.
-  A* data(const Unit& unit) {
-    if (unit.pictures != pictures_) std::memset(memory_.data(), 0, static_cast<size_t>(size_) * sizeof(A));
-    pictures_ = unit.pictures;
-    return memory_.data();
-  }
-
- private:
-  int64_t size_, pictures_ = 0;
-  Workspace<A> memory_;
-};
-
-// Pieces of a block's units: their number depends on nothing but the shapes.
-STRIATE_INLINE int64_t share_of(int64_t units, int64_t blocks) {
-  const int64_t wanted = (2 * SHARES + blocks - 1) / blocks;
-  return units < wanted ? units : wanted;
-}
-
 STRIATE_INLINE int64_t groups_of(const Flat& f, int64_t block) {
   const int64_t left = f.groups - block * f.together;
   return left < f.together ? left : f.together;

@@ -4,7 +4,8 @@ Where they are faster than PyTorch in both layouts, measured in ``docs/guide/ker
 
 - groups of at most ``FEW`` channels, in and out: everything;
 - one group that reads at most ``FIRST`` channels, the first layer of a network: with up to ``FEW`` output
-  channels everything, with more the input's gradient, while PyTorch computes the rest.
+  channels everything; with more the input's gradient and, where ``is_first_layers`` says so, the convolution,
+  while PyTorch computes the rest.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from striate.ops.conv.depthwise import output_sizes
 FEW, FIRST = 15, 4  # PyTorch's blocks of 16 channels are as fast
 LEAST = 512  # numbers of a picture: smaller calls take as long as it takes to call
 SMALL = f"less than {LEAST} numbers a picture: the call itself is what takes time"
+# What PyTorch is faster at in first layers of many channels: calls of few multiply-adds, kernels of many taps, rows
+# whose samples are not parted by whole registers.
+LEAST_WORK, MOST_TAPS, PARTED = 2**20, 192, (1, 2, 4)
 MOST_STRIDE = 8  # as many planes has a tile for each channel and dimension
 THEIRS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d}
 
@@ -45,7 +49,12 @@ def few_channels_obstacle(
     if groups > 1 and max(channels, outputs // groups) > FEW:
         return f"more than {FEW} channels in a group: PyTorch is as fast"
     wants = torch.is_grad_enabled() and (input.requires_grad or weight.requires_grad)
-    if groups == 1 and outputs > FEW and not (wants and input.requires_grad):
+    if (
+        groups == 1
+        and outputs > FEW
+        and not (wants and input.requires_grad)
+        and not is_first_layers(input, weight, stride)
+    ):
         return f"a first layer of more than {FEW} channels whose input wants no gradient: PyTorch is as fast"
     if bias is not None and bias.shape != weight.shape[:1]:
         return "shapes that do not fit together"
@@ -68,6 +77,17 @@ def holds(condition: Any) -> bool:
 
         return statically_known_true(condition)
     return bool(condition)
+
+
+def is_first_layers(input: Tensor, weight: Tensor, stride: Any) -> bool:
+    """Whether the kernel for first layers is as fast as PyTorch in either layout: pictures of float32 in rows."""
+    if input.dim() != 4 or input.dtype != torch.float32 or goes_on_last(input, weight):
+        return False
+    down, along = stride if isinstance(stride, tuple | list) and len(stride) == 2 else (stride, stride)
+    if along not in PARTED or down not in range(1, MOST_STRIDE + 1) or prod(weight.shape[1:]) > MOST_TAPS:
+        return False
+    outputs, _, height, width = weight.shape
+    return holds(input.numel() * outputs * height * width >= LEAST_WORK * down * along)
 
 
 def stays_inside(sizes: Any, kernel: Any, pairs: Any, dilation: tuple[int, ...]) -> bool:
@@ -95,7 +115,10 @@ def few_channels_conv(
     ends = [end for pair in pairs for end in pair]
     bias = bias if bias is None else bias.contiguous()
     if groups == 1 and weight.shape[0] > FEW:
-        return first_layer(input, weight, bias, stride, ends, dilation)  # type: ignore[no-any-return]
+        if is_first_layers(input, weight, stride):
+            tensors = (input.contiguous(), weight.contiguous(), bias)
+            return first_layer(*tensors, stride, ends, dilation)  # type: ignore[no-any-return]
+        return first_layer_by_pytorch(input, weight, bias, stride, ends, dilation)  # type: ignore[no-any-return]
     last = goes_on_last(input, weight)
     return convolve(dense(input), weight.contiguous(), bias, stride, ends, dilation, groups, last)  # type: ignore[no-any-return]
 
@@ -190,6 +213,10 @@ kernel_backward = plain(
 )
 
 
+def _fake_first(input: Tensor, weight: Tensor, bias: Any, stride: Any, ends: Any, dilation: Any) -> Tensor:
+    return _fake(input, weight, bias, stride, ends, dilation, 1, False)
+
+
 def _save_first(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     input, weight, bias, ctx.stride, ctx.ends, ctx.dilation = inputs
     ctx.save_for_backward(input, weight, bias)
@@ -220,6 +247,13 @@ def _backward_first(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
 
 first_layer = differentiable(
     "first_layer_conv(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation) -> Tensor",
+    _fake_first,
+    _save_first,
+    _backward_first,
+)
+first_layer_by_pytorch = differentiable(
+    "first_layer_conv_by_pytorch(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding,"
+    " int[] dilation) -> Tensor",
     _convolve_by_pytorch,
     _save_first,
     _backward_first,

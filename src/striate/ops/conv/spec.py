@@ -139,6 +139,15 @@ SAMPLES = [
     _call("depthwise", (2, 4, 5, 6), 4, (3, 3), groups=4, padding=1),
     _call("groups", (2, 24, 7, 19), 40, (3, 3), groups=8, padding=1, stride=(1, 2)),
     _call("first layer", (2, 3, 19, 22), 20, (4, 4), stride=4, padding=((1, 0), 1)),
+    _call("first layer, rows", (2, 3, 30, 45), 20, (5, 5), padding=2),
+    _call(
+        "first layer, stride 2", (1, 3, 61, 66), 33, (7, 7), stride=2, padding=((3, 2), (1, 4)), bias=False
+    ),
+    _call("first layer, stride 4", (2, 4, 66, 98), 17, (6, 5), stride=4),
+    _call("first layer, same", (2, 3, 39, 41), 36, (5, 4), stride=2, padding="same"),
+    _call("first layer, narrow", (40, 3, 14, 9), 16, (3, 3), padding=1),
+    _call("first layer, one row", (8, 1, 1, 600), 40, (1, 9), padding=(0, 4)),
+    _call("first layer, dilation", (6, 2, 24, 80), 24, (3, 3), stride=(3, 1), padding=3, dilation=(2, 3)),
     _call("all options", (2, 6, 9, 8), 4, (3, 2), stride=(2, 1), padding=(3, 1), dilation=2, groups=2),
     _call("depthwise, larger", (2, 16, 33, 35), 32, (5, 5), groups=16, stride=2, padding="same"),
     _call("depthwise, many channels", (1, 70, 6, 11), 70, (3, 3), groups=70, padding=1),
@@ -318,6 +327,7 @@ SPEC = OpSpec(
         "few_channels_conv",
         "few_channels_conv_backward",
         "first_layer_conv",
+        "first_layer_conv_by_pytorch",
     ),
     kernel_obstacle=_kernel_obstacle,
 )
