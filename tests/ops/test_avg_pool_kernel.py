@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from striate.ops._library import NATIVE, instruction_set
 from striate.ops._pool import pool_windows
-from striate.ops.avg_pool.kernel import avg_pool
+from striate.ops.avg_pool.kernel import avg_pool_plan
 from striate.ops.avg_pool.reference import avg_pool as definition
 
 THEIRS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not NATIVE.loaded, reason=NATIVE.why)
 
 def check(name, x, wanted, exact, windows, include, divisor, bound):
     with instruction_set(name):
-        found = avg_pool(x, windows, include, divisor)
+        found = avg_pool_plan(x, windows, include, divisor)(x)
         gradient = torch.randn(found.shape).to(x.dtype)
         found.backward(gradient)
     wanted.backward(gradient.double())
@@ -69,7 +69,7 @@ def test_gradients_of_gradients_registration_and_compilation():
     windows = pool_windows("avg_pool2d", x, 2, (3, 2), (2, 1), ((1, 0), (1, 1)), 1)
 
     def call(x):
-        return avg_pool(x, windows, False, None)
+        return avg_pool_plan(x, windows, False, None)(x)
 
     assert torch.autograd.gradcheck(call, x)
     assert torch.autograd.gradgradcheck(call, x)
@@ -85,7 +85,7 @@ def test_the_same_bits_at_any_number_of_threads():
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            y = avg_pool(x, windows, True, None)
+            y = avg_pool_plan(x, windows, True, None)(x)
             results.append([y, *torch.autograd.grad(y.sin().sum(), x)])
     finally:
         torch.set_num_threads(before)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from striate.functional import global_max_pool2d, max_pool2d
 from striate.ops._library import NATIVE, instruction_set
-from striate.ops.max_pool.kernel import max_pool, max_pool_obstacle
+from striate.ops.max_pool.kernel import max_pool_obstacle, max_pool_plan
 
 THEIRS = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
@@ -46,10 +46,10 @@ def test_the_same_values_and_gradients_as_pytorch(name, seed):
 
     wanted = THEIRS[rank](exact, kernel, stride, padding, ceil_mode=pick.random() < 0.4)
     with instruction_set(name):
-        found = max_pool(x, kernel, stride, padding, tuple(wanted.shape[2:]))
+        found = max_pool_plan(x, kernel, stride, padding, tuple(wanted.shape[2:]))(x)
         gradient = torch.randn(found.shape).to(dtype)
         found.backward(gradient)
-        values = max_pool(x.detach(), kernel, stride, padding, tuple(wanted.shape[2:]))
+        values = max_pool_plan(x.detach(), kernel, stride, padding, tuple(wanted.shape[2:]))(x.detach())
     wanted.backward(gradient.double())
     torch.testing.assert_close(found.double(), wanted, rtol=0, atol=0, equal_nan=True)
     torch.testing.assert_close(values, found, rtol=0, atol=0, equal_nan=True)
@@ -71,7 +71,7 @@ def test_rows_that_are_cut_and_small_pictures_that_are_not(name, shape, kernel, 
     (by_pytorch,) = torch.autograd.grad(wanted, x, gradient)
     kernel, stride, padding = ((n, n) if isinstance(n, int) else n for n in (kernel, stride, padding))
     with instruction_set(name):
-        found = max_pool(x, kernel, stride, padding, tuple(wanted.shape[2:]))
+        found = max_pool_plan(x, kernel, stride, padding, tuple(wanted.shape[2:]))(x)
         (by_us,) = torch.autograd.grad(found, x, gradient)
     assert torch.equal(found, wanted) and torch.equal(by_us, by_pytorch)
 
@@ -114,7 +114,7 @@ def test_gradients_of_gradients_registration_and_compilation():
     x = torch.randperm(2 * 3 * 8 * 9).reshape(2, 3, 8, 9).double().requires_grad_()
 
     def call(x):
-        return max_pool(x, (3, 2), (2, 2), (1, 0), (4, 4))
+        return max_pool_plan(x, (3, 2), (2, 2), (1, 0), (4, 4))(x)
 
     assert torch.autograd.gradcheck(call, x)
     assert torch.autograd.gradgradcheck(call, x)

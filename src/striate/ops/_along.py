@@ -10,7 +10,8 @@ from torch import Tensor
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
 from striate.ops._checks import Pairs, check_weight, padding_pairs, per_dimension, settled_padding
-from striate.ops.conv.depthwise_pair import pair_conv, pair_obstacle
+from striate.ops._plan import Plan, planned
+from striate.ops.conv.depthwise_pair import pair_obstacle, pair_plan
 from striate.ops.conv.op import conv2d, conv3d
 
 CONVOLUTIONS = {2: conv2d, 3: conv3d}
@@ -18,9 +19,13 @@ CONVOLUTIONS = {2: conv2d, 3: conv3d}
 # Stride, padding and dilation of every axis; a plain number says the same of all.
 Settings = tuple[int | tuple[int, ...], str | int | tuple[int, ...] | Pairs, int | tuple[int, ...]]
 
+PLAIN = (1, 0, 1)
+
 
 def settle(operator: str, rank: int, stride: Whole, padding: Pads, dilation: Whole) -> Settings:
     """The settings of a chain of convolutions, checked once, in the form that costs the steps least."""
+    if type(stride) is type(padding) is type(dilation) is int and (stride, padding, dilation) == PLAIN:
+        return PLAIN
     ones = (1,) * rank
     strides = per_dimension(operator, "stride", stride, rank)
     dilations = per_dimension(operator, "dilation", dilation, rank)
@@ -42,14 +47,33 @@ def convolve_each(
 ) -> Tensor:
     """Convolve along one axis after the other; each has a weight and a bias, see :func:`convolve_along`."""
     strides, padding, dilations = settings
-    if len(axes) == 2 and input.dim() == 4 and strides == 1 == dilations and groups > 1:
-        kernel = weights[0].shape[2:]
-        pairs = padding_pairs("", padding, input.shape[2:], (kernel[0],) * 2, (1, 1), (1, 1))
-        if not pair_obstacle(input, weights, biases, pairs, groups):
-            return pair_conv(input, weights, biases, pairs)
+    if len(axes) == 2 and strides == 1 == dilations and groups > 1:
+        plan = _pair_plan((input, *weights, *biases), padding, groups)
+        if plan:
+            return plan(input, *weights, *biases)  # type: ignore[no-any-return]
     for axis, weight, bias in zip(axes, weights, biases, strict=True):
         input = convolve_along(axis, input, weight, bias, settings, groups)
     return input
+
+
+@planned
+def _pair_plan(
+    input: Tensor,
+    down: Tensor,
+    along: Tensor,
+    down_bias: Tensor | None,
+    along_bias: Tensor | None,
+    padding: Pads,
+    groups: int,
+) -> Plan | None:
+    """Both axes in one pass by the kernel."""
+    if input.dim() != 4:
+        return None
+    pairs = padding_pairs("", padding, input.shape[2:], (down.shape[2],) * 2, (1, 1), (1, 1))
+    weights, biases = (down, along), (down_bias, along_bias)
+    if pair_obstacle(input, weights, biases, pairs, groups):
+        return None
+    return pair_plan(input, weights, biases, pairs)
 
 
 def convolve_along(

@@ -15,7 +15,6 @@ from torch import Tensor
 from striate.errors import ArgumentError, ArgumentTypeError
 from striate.geometry.arguments import Pads, Whole
 from striate.geometry.window import output_size, same_padding
-from striate.ops._remembered import remembered
 
 LARGEST = 2**31 - 1  # of a kernel, stride, padding or dilation: sums and products of two fit 64 bits
 # What PyTorch and Python raise at arguments that cannot be: an operator that tries first explains these.
@@ -154,7 +153,6 @@ def output_sizes(
     return tuple(positions)
 
 
-@remembered
 def windows(
     operator: str,
     sizes: tuple[int, ...],

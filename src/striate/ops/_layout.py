@@ -57,14 +57,30 @@ def in_order(tensor: Tensor) -> Tensor:
     return tensor if tensor.is_contiguous(memory_format=memory_format(tensor)) else tensor.contiguous()
 
 
+def is_dense(tensor: Tensor) -> bool:
+    """Whether ``tensor`` is contiguous or has its channels last."""
+    return tensor.is_contiguous() or is_channels_last(tensor)
+
+
 def dense(tensor: Tensor, like: Tensor | None = None) -> Tensor:
     """``tensor`` without gaps: as it is, or copied in the order that PyTorch would go on with.
 
     A slice of channels that lie side by side stays so, which is the cheaper copy. A gradient whose strides
     say nothing, because it is expanded, takes the order of ``like``.
     """
-    if tensor.is_contiguous() or is_channels_last(tensor):
+    if is_dense(tensor):
         return tensor
     if tensor.dim() == 4 and suggests_channels_last(tensor if like is None or tensor.stride(-1) else like):
         return tensor.contiguous(memory_format=torch.channels_last)
     return tensor.contiguous()
+
+
+def becomes_channels_last(tensor: Tensor) -> bool:
+    """Whether :func:`dense` gives ``tensor`` with its channels last.
+
+    >>> becomes_channels_last(torch.ones(2, 3, 4, 5).to(memory_format=torch.channels_last)[:, :, 1:])
+    True
+    """
+    return is_channels_last(tensor) or (
+        tensor.dim() == 4 and not tensor.is_contiguous() and suggests_channels_last(tensor)
+    )

@@ -203,7 +203,7 @@ def differentiable(
     save: Save,
     backward: Callable[..., Any],
     compute: Callable[..., Any] | None = None,
-) -> Callable[..., Any]:
+) -> Differentiable:
     """Define ``striate::name`` and give the function that calls it with gradients.
 
     ``cpu.cpp`` registers its kernel twice, as ``name`` and as ``name.raw``. Compiled and exported
@@ -239,18 +239,35 @@ def differentiable(
 
     body = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
     function: Any = type(name, (torch.autograd.Function,), body)
-    apply = function.apply
 
-    def call(*arguments: Any) -> Any:
+    return Differentiable(compiled, raw, function.apply)
+
+
+@dataclass(frozen=True)
+class Differentiable:
+    """The function that calls an operator with gradients, and the three ways into it."""
+
+    compiled: Callable[..., Any]
+    raw: Callable[..., Any]
+    apply: Callable[..., Any]
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.way(*arguments)(*arguments)
+
+    def way(self, *arguments: Any) -> Callable[..., Any]:
+        """The one that a call with such tensors takes; it follows from whether one of them wants a gradient."""
         if torch.compiler.is_compiling():
-            return compiled(*arguments)
-        if torch.is_grad_enabled():
-            for argument in arguments:  # half the time of any()
-                if isinstance(argument, Tensor) and argument.requires_grad:
-                    return apply(*arguments)
-        return raw(*arguments)
+            return self.compiled
+        return self.apply if wants_gradient(*arguments) else self.raw
 
-    return call
+
+def wants_gradient(*arguments: Any) -> bool:
+    """Whether gradients are computed, and one of the tensors among ``arguments`` wants one."""
+    if torch.is_grad_enabled():
+        for argument in arguments:  # half the time of any()
+            if isinstance(argument, Tensor) and argument.requires_grad:
+                return True
+    return False
 
 
 def plain(schema: str, fake: Callable[..., Any]) -> Callable[..., Any]:

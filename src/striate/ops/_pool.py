@@ -25,7 +25,6 @@ from striate.ops._checks import (
     per_dimension,
     windows,
 )
-from striate.ops._remembered import remembered
 
 Bins = int | Sequence[int | None] | None  # of an adaptive pooling: windows of every dimension, or of each
 
@@ -89,7 +88,6 @@ def pool_windows(
     return found
 
 
-@remembered
 def _pool_windows(
     operator: str,
     sizes: tuple[int, ...],

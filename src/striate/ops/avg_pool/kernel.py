@@ -10,6 +10,7 @@ from torch import Tensor
 
 from striate.ops._layout import in_order, memory_format
 from striate.ops._library import differentiable, obstacle, plain
+from striate.ops._plan import Plan, prepared
 from striate.ops._pool import Windows
 from striate.ops._pool_kernel import batch_obstacle, empty_result, lists_of
 
@@ -30,9 +31,10 @@ def global_avg_pool_obstacle(input: Tensor, rank: int) -> str:
     return avg_pool_obstacle(input, rank)
 
 
-def avg_pool(input: Tensor, windows: Windows, count_include_pad: bool, divisor: int | None) -> Tensor:
+def avg_pool_plan(input: Tensor, windows: Windows, count_include_pad: bool, divisor: int | None) -> Plan:
     """Means of the windows: sums divided by ``divisor``, or by the taps that count."""
-    return _kernel(in_order(input), *lists_of(windows), count_include_pad, divisor or 0)  # type: ignore[no-any-return]
+    way, where = _kernel.way(input), lists_of(windows)
+    return prepared(lambda x: way(x, *where, count_include_pad, divisor or 0), input, order=in_order)
 
 
 def _fake(

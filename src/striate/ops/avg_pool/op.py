@@ -11,9 +11,10 @@ from torch.nn import functional as F
 from striate.errors import ArgumentError, ArgumentTypeError
 from striate.geometry.arguments import Pads, Whole
 from striate.ops._checks import ONES, REFUSALS, autocasts, check_floating
+from striate.ops._plan import Plan, planned
 from striate.ops._pool import Bins, Windows, adaptive, check_computes, check_input, is_plain, pool_windows
 from striate.ops.avg_pool.composed import as_picture, averages, is_half_on_cpu
-from striate.ops.avg_pool.kernel import avg_pool, avg_pool_obstacle, global_avg_pool_obstacle
+from striate.ops.avg_pool.kernel import avg_pool_obstacle, avg_pool_plan, global_avg_pool_obstacle
 
 PYTORCHS: dict[int, Any] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 PYTORCHS_ADAPTIVE: dict[int, Any] = {
@@ -266,30 +267,9 @@ def _avg_pool(
     divisor_override: int | None,
     dilation: Whole,
 ) -> Tensor:
-    override = () if rank == 1 else (divisor_override,)
     try:
-        if not avg_pool_obstacle(input, rank):
-            windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
-            _check_divisor(operator, divisor_override)
-            return avg_pool(input, windows, bool(count_include_pad), divisor_override)
-        if (
-            dilation in ONES
-            and is_plain(padding)
-            and is_plain(kernel_size)
-            and is_plain(stride)
-            and (rank < 3 or _is_served(input, kernel_size))
-        ):
-            if input.is_meta:  # where PyTorch takes arguments that cannot be
-                pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
-            return PYTORCHS[rank](  # type: ignore[no-any-return]
-                input, kernel_size, stride, padding, ceil_mode, count_include_pad, *override
-            )
-        windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
-        _check_divisor(operator, divisor_override)
-        check_floating(operator, input=input)
-        if rank == 1:  # PyTorch's operator for pictures takes a divisor
-            return averages(input.unsqueeze(-2), as_picture(windows), count_include_pad, None).squeeze(-2)
-        return averages(input, windows, count_include_pad, divisor_override)
+        options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation)
+        return _plan((input,), operator, rank, *options)(input)  # type: ignore[no-any-return]
     except ArgumentError:
         raise
     except REFUSALS as error:
@@ -297,6 +277,57 @@ def _avg_pool(
         _check_divisor(operator, divisor_override)
         check_computes(operator, input, error)
         raise
+
+
+@planned
+def _plan(
+    input: Tensor,
+    operator: str,
+    rank: int,
+    kernel_size: Whole,
+    stride: Whole | None,
+    padding: Pads,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+    dilation: Whole,
+) -> Plan:
+    if not avg_pool_obstacle(input, rank):
+        windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+        _check_divisor(operator, divisor_override)
+        return avg_pool_plan(input, windows, bool(count_include_pad), divisor_override)
+    if (
+        dilation in ONES
+        and is_plain(padding)
+        and is_plain(kernel_size)
+        and is_plain(stride)
+        and (rank < 3 or _is_served(input, kernel_size))
+    ):
+        if input.is_meta:  # where PyTorch takes arguments that cannot be
+            pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+        pytorchs = PYTORCHS[rank]
+        options = (
+            (ceil_mode, count_include_pad) if rank == 1 else (ceil_mode, count_include_pad, divisor_override)
+        )
+        return lambda x: pytorchs(x, kernel_size, stride, padding, *options)
+    windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+    _check_divisor(operator, divisor_override)
+    check_floating(operator, input=input)
+    if rank == 1:  # PyTorch's operator for pictures takes a divisor
+        flat = as_picture(windows)
+        return lambda x: averages(x.unsqueeze(-2), flat, count_include_pad, None).squeeze(-2)
+    return lambda x: averages(x, windows, count_include_pad, divisor_override)
+
+
+@planned
+def _global_plan(input: Tensor, operator: str, rank: int) -> Plan:
+    check_floating(operator, input=input)
+    check_input(operator, input, rank)
+    if not autocasts(input) and not global_avg_pool_obstacle(input, rank):
+        sizes, ones = tuple(input.shape[2:]), (1,) * rank
+        return avg_pool_plan(input, Windows(sizes, sizes, ((0, 0),) * rank, ones, ones), True, None)
+    pytorchs = PYTORCHS_ADAPTIVE[rank]
+    return lambda x: pytorchs(x, 1)
 
 
 def _is_served(input: Tensor, kernel_size: Whole) -> bool:
@@ -323,9 +354,4 @@ def _check_divisor(operator: str, divisor_override: int | None) -> None:
 
 
 def _global(operator: str, rank: int, input: Tensor) -> Tensor:
-    check_floating(operator, input=input)
-    check_input(operator, input, rank)
-    if not autocasts(input) and not global_avg_pool_obstacle(input, rank):
-        sizes, ones = tuple(input.shape[2:]), (1,) * rank
-        return avg_pool(input, Windows(sizes, sizes, ((0, 0),) * rank, ones, ones), True, None)
-    return PYTORCHS_ADAPTIVE[rank](input, 1)  # type: ignore[no-any-return]
+    return _global_plan((input,), operator, rank)(input)  # type: ignore[no-any-return]

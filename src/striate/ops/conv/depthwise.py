@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, conv2d
 from torch.nn import functional as F
 
-from striate.ops._layout import dense, is_channels_last, memory_format
-from striate.ops._library import differentiable, gradients_of, obstacle, plain
-from striate.ops._remembered import remembered
+from striate.ops._layout import becomes_channels_last, dense, is_channels_last, memory_format
+from striate.ops._library import differentiable, gradients_of, obstacle, plain, wants_gradient
+from striate.ops._plan import Plan, prepared
 
 # What oneDNN is faster at with channels last: taps of a kernel, multiply-adds, and numbers of the result.
 MOST_TAPS, LEAST_WORK, MOST_NUMBERS = 25, 2**22, 2**21
@@ -41,27 +42,27 @@ def _stays_last(input: Tensor, weight: Tensor) -> bool:
     )
 
 
-@remembered
+@cache
 def _onednn_dtypes() -> tuple[torch.dtype, ...]:
     both = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return (torch.float32, torch.bfloat16) if both else (torch.float32,)
 
 
-def depthwise_conv(
+def depthwise_plan(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     stride: tuple[int, ...],
     pairs: tuple[tuple[int, int], ...],
     dilation: tuple[int, ...],
-) -> Tensor:
+) -> Plan:
     """``conv`` of a batch with ``groups = C_in = C_out``, padded with zeros by ``(before, after)`` pairs."""
     ends = [end for pair in pairs for end in pair]
-    bias = bias if bias is None else bias.contiguous()
-    input, weight = dense(input), weight.contiguous()
     if _is_onednns(input, weight, bias, stride, pairs, dilation):
-        return F.conv2d(input, weight, bias, stride, ends[::2], dilation, input.shape[1])
-    return convolve(input, weight, bias, stride, ends, dilation)  # type: ignore[no-any-return]
+        theirs = (stride, ends[::2], dilation, input.shape[1])
+        return prepared(lambda x, w, b: conv2d(x, w, b, *theirs), input, weight, bias)
+    way = convolve.way(input, weight, bias)
+    return prepared(lambda x, w, b: way(x, w, b, stride, ends, dilation), input, weight, bias)
 
 
 def _is_onednns(
@@ -84,9 +85,8 @@ def _is_onednns(
     for before, after in pairs:
         if before != after:
             return False
-    wants = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (input, weight, bias))
     numbers, taps = input.numel() // (stride[0] * stride[1]), weight.shape[2] * weight.shape[3]
-    if is_channels_last(input):
+    if becomes_channels_last(input):
         fits = taps <= MOST_TAPS
     else:
         kernel = tuple(weight.shape[2:])
@@ -94,7 +94,7 @@ def _is_onednns(
         fits = 5 <= min(kernel) <= max(kernel) <= 9 and input.shape[3] < (WIDE_IN_ROWS if in_rows else WIDE)
     return (
         fits
-        and not wants
+        and not wants_gradient(input, weight, bias)
         and numbers * taps >= LEAST_WORK
         and numbers < MOST_NUMBERS
         and max(dilation) == 1

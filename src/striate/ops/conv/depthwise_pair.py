@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from striate.ops._layout import is_channels_last, memory_format
 from striate.ops._library import differentiable, gradients_of, obstacle, plain
+from striate.ops._plan import Plan, prepared
 
 TAPS = (3, 5, 7)
 LOWEST = 4  # rows and columns of all three pictures
@@ -49,14 +50,17 @@ def pair_obstacle(
     return obstacle(input, *weights, *biases)
 
 
-def pair_conv(
+def pair_plan(
     input: Tensor, weights: tuple[Tensor, ...], biases: tuple[Tensor | None, ...], pairs: Any
-) -> Tensor:
-    """The two convolutions, padded with zeros by ``(before, after)`` pairs."""
-    down, along = [weight.contiguous() for weight in weights]
-    down_bias, along_bias = [bias if bias is None else bias.contiguous() for bias in biases]
+) -> Plan:
+    """The two convolutions, padded with zeros by ``(before, after)`` pairs, of ``(input, *weights, *biases)``."""
     ends = [end for pair in pairs for end in pair]
-    return _convolve(input, down, down_bias, along, along_bias, ends)  # type: ignore[no-any-return]
+    way = _convolve.way(input, *weights, *biases)
+
+    def compute(x: Tensor, down: Tensor, along: Tensor, down_bias: Any, along_bias: Any) -> Any:
+        return way(x, down, down_bias, along, along_bias, ends)
+
+    return prepared(compute, input, *weights, *biases)
 
 
 def _fake(

@@ -61,8 +61,8 @@ def is_onednns(tensor: Tensor) -> bool:
 
 def without_dead_taps(
     input: Tensor, weight: Tensor, stride: tuple[int, ...], pairs: Pairs, dilation: tuple[int, ...]
-) -> tuple[Tensor, Pairs]:
-    """The weight without first and last taps that only ever meet padding, and the padding that is left.
+) -> tuple[tuple[slice, ...], Pairs]:
+    """The part of the weight without first and last taps that only ever meet padding, and the padding that is left.
 
     So the padding never grows beyond the output, however large the dilation. It may be negative: that
     much of the input no window meets.
@@ -80,7 +80,7 @@ def without_dead_taps(
         else:
             kept.append(slice(0, 1))
             left.append((-n, last + 1))
-    return weight[(slice(None), slice(None), *kept)], tuple(left)
+    return (slice(None), slice(None), *kept), tuple(left)
 
 
 def at(value: Any, axis: int) -> Any:

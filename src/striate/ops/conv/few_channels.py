@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.ops._layout import dense, suggests_channels_last
-from striate.ops._library import differentiable, gradients_of, obstacle, plain
+from striate.ops._library import differentiable, gradients_of, obstacle, plain, wants_gradient
+from striate.ops._plan import Plan, prepared
 from striate.ops.conv.depthwise import output_sizes
 
 FEW, FIRST = 15, 4  # PyTorch's blocks of 16 channels are as fast
@@ -48,11 +49,10 @@ def few_channels_obstacle(
         return "dense: PyTorch is as fast"
     if groups > 1 and max(channels, outputs // groups) > FEW:
         return f"more than {FEW} channels in a group: PyTorch is as fast"
-    wants = torch.is_grad_enabled() and (input.requires_grad or weight.requires_grad)
     if (
         groups == 1
         and outputs > FEW
-        and not (wants and input.requires_grad)
+        and not wants_gradient(input)
         and not is_first_layers(input, weight, stride)
     ):
         return f"a first layer of more than {FEW} channels whose input wants no gradient: PyTorch is as fast"
@@ -102,7 +102,7 @@ def stays_inside(sizes: Any, kernel: Any, pairs: Any, dilation: tuple[int, ...])
     return True
 
 
-def few_channels_conv(
+def few_channels_plan(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -110,17 +110,16 @@ def few_channels_conv(
     pairs: tuple[tuple[int, int], ...],
     dilation: tuple[int, ...],
     groups: int,
-) -> Tensor:
+) -> Plan:
     """``conv`` of a batch of signals or pictures, padded with zeros by ``(before, after)`` pairs."""
     ends = [end for pair in pairs for end in pair]
-    bias = bias if bias is None else bias.contiguous()
     if groups == 1 and weight.shape[0] > FEW:
-        if is_first_layers(input, weight, stride):
-            tensors = (input.contiguous(), weight.contiguous(), bias)
-            return first_layer(*tensors, stride, ends, dilation)  # type: ignore[no-any-return]
-        return first_layer_by_pytorch(input, weight, bias, stride, ends, dilation)  # type: ignore[no-any-return]
+        first = first_layer if is_first_layers(input, weight, stride) else first_layer_by_pytorch
+        way = first.way(input, weight, bias)
+        return prepared(lambda x, w, b: way(x, w, b, stride, ends, dilation), input, weight, bias)
+    way, window = convolve.way(input, weight, bias), (stride, ends, dilation, groups)
     last = goes_on_last(input, weight)
-    return convolve(dense(input), weight.contiguous(), bias, stride, ends, dilation, groups, last)  # type: ignore[no-any-return]
+    return prepared(lambda x, w, b: way(x, w, b, *window, last), input, weight, bias)
 
 
 def goes_on_last(*tensors: Tensor) -> bool:

@@ -27,9 +27,10 @@ from striate.ops._checks import (
     per_dimension,
     windows,
 )
-from striate.ops.conv.depthwise import depthwise_conv, depthwise_obstacle
+from striate.ops._plan import Plan, planned
+from striate.ops.conv.depthwise import depthwise_obstacle, depthwise_plan
 from striate.ops.conv.faults import are_plain, is_ordinary, overhangs, without_dead_taps
-from striate.ops.conv.few_channels import LEAST, few_channels_conv, few_channels_obstacle, stays_inside
+from striate.ops.conv.few_channels import few_channels_obstacle, few_channels_plan, stays_inside
 from striate.ops.conv.pointwise import is_pointwise, pointwise_conv
 
 PYTORCHS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -165,54 +166,9 @@ def _conv(
     padding_mode: str,
 ) -> Tensor:
     try:
-        if (
-            groups != 1
-            and padding_mode == "zeros"
-            and not depthwise_obstacle(rank, input, weight, bias, groups)
-        ):
-            sizes, kernel = tuple(input.shape[2:]), tuple(weight.shape[2:])
-            strides, pairs, dilations, _ = windows(operator, sizes, kernel, stride, padding, dilation)
-            return depthwise_conv(input, weight, bias, strides, pairs, dilations)
-        if padding_mode == "zeros" and (torch.compiler.is_compiling() or input.numel() >= LEAST):
-            if not few_channels_obstacle(rank, input, weight, bias, stride, groups):
-                sizes, kernel = tuple(input.shape[2:]), tuple(weight.shape[2:])
-                strides, pairs, dilations, _ = windows(operator, sizes, kernel, stride, padding, dilation)
-                if stays_inside(sizes, kernel, pairs, dilations):
-                    return few_channels_conv(input, weight, bias, strides, pairs, dilations, groups)
-            if is_pointwise(input, weight, bias, stride, padding, groups):
-                return pointwise_conv(input, weight, bias)
-        if padding == "same" and isinstance(padding, str) and padding_mode == "zeros":
-            padding = _centred(weight, stride, dilation)
-        if (
-            padding_mode == "zeros"
-            and (padding == "valid" or (padding != "same" and is_ordinary(padding)))
-            and is_ordinary(stride)
-            and is_ordinary(dilation)
-            and are_plain(input, weight, bias)
-            and not overhangs(input, weight, padding, dilation)
-        ):
-            return PYTORCHS[rank](input, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
-        if not are_plain(input, weight, bias):
-            _check(operator, rank, input, weight, bias, stride, padding, dilation, groups, padding_mode)
-        strides = per_dimension(operator, "stride", stride, rank)
-        dilations = per_dimension(operator, "dilation", dilation, rank)
-        pairs = padding_pairs(operator, padding, input.shape[-rank:], weight.shape[2:], strides, dilations)
-        if padding_mode not in PADDING_MODES or max(map(max, pairs)) > LARGEST:
-            _check(operator, rank, input, weight, bias, stride, padding, dilation, groups, padding_mode)
-        if padding_mode == "zeros":
-            # What both ends have is cheaper inside the convolution: nothing is copied for it.
-            shared = tuple([min(pair) for pair in pairs])
-            if overhangs(input, weight, shared, dilations):
-                shared = (0,) * rank
-                weight, pairs = without_dead_taps(input, weight, strides, pairs, dilations)
-            else:
-                pairs = tuple(
-                    [(pair[0] - both, pair[1] - both) for pair, both in zip(pairs, shared, strict=True)]
-                )
-        else:
-            shared = (0,) * rank
-        padded = _pad(input, pairs, padding_mode)
-        return PYTORCHS[rank](padded, weight, bias, strides, shared, dilations, groups)  # type: ignore[no-any-return]
+        tensors = (input, weight, bias)
+        plan = _plan(tensors, operator, rank, stride, padding, dilation, groups, padding_mode)
+        return plan(input, weight, bias)  # type: ignore[no-any-return]
     except REFUSALS as error:
         _check(operator, rank, input, weight, bias, stride, padding, dilation, groups, padding_mode)
         if isinstance(error, NotImplementedError):
@@ -221,6 +177,85 @@ def _conv(
                 f"wanted floating point: input.float()"
             ) from error
         raise
+
+
+@planned
+def _plan(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    operator: str,
+    rank: int,
+    stride: Whole,
+    padding: Pads,
+    dilation: Whole,
+    groups: int,
+    padding_mode: str,
+) -> Plan:
+    if padding_mode == "zeros":
+        if groups != 1 and not depthwise_obstacle(rank, input, weight, bias, groups):
+            sizes, kernel = tuple(input.shape[2:]), tuple(weight.shape[2:])
+            strides, pairs, dilations, _ = windows(operator, sizes, kernel, stride, padding, dilation)
+            return depthwise_plan(input, weight, bias, strides, pairs, dilations)
+        if not few_channels_obstacle(rank, input, weight, bias, stride, groups):
+            sizes, kernel = tuple(input.shape[2:]), tuple(weight.shape[2:])
+            strides, pairs, dilations, _ = windows(operator, sizes, kernel, stride, padding, dilation)
+            if stays_inside(sizes, kernel, pairs, dilations):
+                return few_channels_plan(input, weight, bias, strides, pairs, dilations, groups)
+        if is_pointwise(input, weight, bias, stride, padding, groups):
+            return pointwise_conv
+    return _pytorchs_plan(
+        operator, rank, input, weight, bias, stride, padding, dilation, groups, padding_mode
+    )
+
+
+def _pytorchs_plan(
+    operator: str,
+    rank: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Whole,
+    padding: Pads,
+    dilation: Whole,
+    groups: int,
+    padding_mode: str,
+) -> Plan:
+    """By PyTorch, of an input that is padded beforehand where PyTorch does not take the padding."""
+    pytorchs: Any = PYTORCHS[rank]
+    if padding == "same" and isinstance(padding, str) and padding_mode == "zeros":
+        padding = _centred(weight, stride, dilation)
+    if (
+        padding_mode == "zeros"
+        and (padding == "valid" or (padding != "same" and is_ordinary(padding)))
+        and is_ordinary(stride)
+        and is_ordinary(dilation)
+        and are_plain(input, weight, bias)
+        and not overhangs(input, weight, padding, dilation)
+    ):
+        return lambda x, w, b: pytorchs(x, w, b, stride, padding, dilation, groups)
+    if not are_plain(input, weight, bias):
+        _check(operator, rank, input, weight, bias, stride, padding, dilation, groups, padding_mode)
+    strides = per_dimension(operator, "stride", stride, rank)
+    dilations = per_dimension(operator, "dilation", dilation, rank)
+    pairs = padding_pairs(operator, padding, input.shape[-rank:], weight.shape[2:], strides, dilations)
+    if padding_mode not in PADDING_MODES or max(map(max, pairs)) > LARGEST:
+        _check(operator, rank, input, weight, bias, stride, padding, dilation, groups, padding_mode)
+    shared, taps = (0,) * rank, None
+    if padding_mode == "zeros":
+        # What both ends have is cheaper inside the convolution: nothing is copied for it.
+        both = tuple([min(pair) for pair in pairs])
+        if overhangs(input, weight, both, dilations):
+            taps, pairs = without_dead_taps(input, weight, strides, pairs, dilations)
+        else:
+            shared = both
+            pairs = tuple([(pair[0] - p, pair[1] - p) for pair, p in zip(pairs, both, strict=True)])
+
+    def compute(x: Tensor, w: Tensor, b: Tensor | None) -> Any:
+        kept = w if taps is None else w[taps]
+        return pytorchs(_pad(x, pairs, padding_mode), kept, b, strides, shared, dilations, groups)
+
+    return compute
 
 
 def _centred(weight: Tensor, stride: Whole, dilation: Whole) -> str | int | tuple[int, ...]:

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.geometry.arguments import Pads, Whole
-from striate.ops._layout import stays_channels_last
+from striate.ops._layout import in_order, is_dense, stays_channels_last
 from striate.ops._library import differentiable, gradients_of, obstacle, plain
+from striate.ops._plan import Plan
 
 BLOCK = 16  # pictures whose winners lie together; as in cpu.cpp
 # Beyond these PyTorch is as fast, or the 16 pictures that are computed at once leave the cache.
@@ -87,18 +88,19 @@ def _sides(padding: Pads, kernel: tuple[int, ...]) -> tuple[int, int] | None:
     return None
 
 
-def by_kernel(input: Tensor, weight: Tensor, bias: Tensor | None, padding: Pads, activation: str) -> Tensor:
+def conv_pool_plan(
+    input: Tensor, weight: Tensor, bias: Tensor | None, padding: Pads, activation: str
+) -> Plan:
     """The operator by its kernel, for a call without an obstacle."""
-    sides = _sides(padding, weight.shape[2:])
-    has_batch = input.dim() == 4
-    x = input if has_batch else input.unsqueeze(0)
-    last = has_batch and x.shape[0] != 0 and (stays_channels_last(x) or stays_channels_last(weight))
-    if not (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)):
-        x = x.contiguous()
-    if bias is not None and not bias.is_contiguous():
-        bias = bias.contiguous()
-    output: Tensor = _kernel(x, weight, bias, sides, activation == "relu", last)[0]
-    return output if has_batch else output.squeeze(0)
+    sides, relu = _sides(padding, weight.shape[2:]), activation == "relu"
+    if input.dim() == 3:
+        plan = conv_pool_plan(input.unsqueeze(0), weight, bias, padding, activation)
+        return lambda x, w, b: plan(x.unsqueeze(0), w, b).squeeze(0)
+    last = input.shape[0] != 0 and (stays_channels_last(input) or stays_channels_last(weight))
+    way, settings = _kernel.way(input, weight, bias), (sides, relu, last)
+    if is_dense(input) and (bias is None or bias.is_contiguous()):
+        return lambda x, w, b: way(x, w, b, *settings)[0]  # the weight may lie as it likes
+    return lambda x, w, b: way(in_order(x), w, b if b is None else b.contiguous(), *settings)[0]
 
 
 def _fake_forward(

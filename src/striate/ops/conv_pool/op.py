@@ -24,9 +24,10 @@ from striate.ops._checks import (
     windows,
 )
 from striate.ops._library import autocast
+from striate.ops._plan import Plan, planned
 from striate.ops.avg_pool.op import avg_pool1d, avg_pool2d, avg_pool3d
 from striate.ops.conv.op import conv1d, conv2d, conv3d
-from striate.ops.conv_pool.kernel import by_kernel, kernel_obstacle
+from striate.ops.conv_pool.kernel import conv_pool_plan, kernel_obstacle
 from striate.ops.max_pool.op import max_pool1d, max_pool2d, max_pool3d
 
 CONVOLUTIONS = {1: conv1d, 2: conv2d, 3: conv3d}
@@ -175,19 +176,20 @@ def _conv_pool(
     pool_stride: Whole | None,
 ) -> Tensor:
     options = (stride, padding, dilation, groups, activation, pool, pool_size, pool_stride)
-    check_floating(operator, input=input, weight=weight, bias=bias)
-    input, weight, bias = autocast(input, weight, bias)
-    if not kernel_obstacle(input, weight, bias, *options):
-        return by_kernel(input, weight, bias, padding, activation)
-    return _by_pytorch(operator, rank, input, weight, bias, *options)
+    try:
+        return _plan((input, weight, bias), operator, rank, *options)(input, weight, bias)  # type: ignore[no-any-return]
+    except (*REFUSALS, KeyError):  # the steps' own words have other names
+        _check(operator, rank, input, weight, bias, *options)
+        raise
 
 
-def _by_pytorch(
-    operator: str,
-    rank: int,
+@planned
+def _plan(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
+    operator: str,
+    rank: int,
     stride: Whole,
     padding: Pads,
     dilation: Whole,
@@ -196,20 +198,39 @@ def _by_pytorch(
     pool: str,
     pool_size: Whole,
     pool_stride: Whole | None,
-) -> Tensor:
-    try:
-        act, pooling = ACTIVATIONS[activation], POOLS[pool][rank]
-        size = per_dimension(operator, "pool_size", pool_size, rank)
-        step = size if pool_stride is None else per_dimension(operator, "pool_stride", pool_stride, rank)
-        result: Tensor = CONVOLUTIONS[rank](input, weight, bias, stride, padding, dilation, groups)
-        if pool == "max" and activation == "relu":  # they commute: ReLU on a quarter of the numbers
-            return F.relu(pooling(result, size, step))
-        pooled: Tensor = pooling(act(result), size, step)
-        return pooled
-    except (*REFUSALS, KeyError):  # the steps' own words have other names
-        options = (stride, padding, dilation, groups, activation, pool, pool_size, pool_stride)
-        _check(operator, rank, input, weight, bias, *options)
-        raise
+) -> Plan:
+    check_floating(operator, input=input, weight=weight, bias=bias)
+    window = (stride, padding, dilation, groups)
+    input, weight, bias = autocast(input, weight, bias)
+    if not kernel_obstacle(input, weight, bias, *window, activation, pool, pool_size, pool_stride):
+        plan = conv_pool_plan(input, weight, bias, padding, activation)
+    else:
+        plan = _pytorchs_plan(operator, rank, *window, activation, pool, pool_size, pool_stride)
+    if torch.is_autocast_enabled("cpu"):
+        return lambda x, w, b: plan(*autocast(x, w, b))
+    return plan
+
+
+def _pytorchs_plan(
+    operator: str,
+    rank: int,
+    stride: Whole,
+    padding: Pads,
+    dilation: Whole,
+    groups: int,
+    activation: str,
+    pool: str,
+    pool_size: Whole,
+    pool_stride: Whole | None,
+) -> Plan:
+    convolve, act, pooling = CONVOLUTIONS[rank], ACTIVATIONS[activation], POOLS[pool][rank]
+    size = per_dimension(operator, "pool_size", pool_size, rank)
+    step = size if pool_stride is None else per_dimension(operator, "pool_stride", pool_stride, rank)
+    if pool == "max" and activation == "relu":  # they commute: ReLU on a quarter of the numbers
+        return lambda x, w, b: F.relu(
+            pooling(convolve(x, w, b, stride, padding, dilation, groups), size, step)
+        )
+    return lambda x, w, b: pooling(act(convolve(x, w, b, stride, padding, dilation, groups)), size, step)
 
 
 def _check(
@@ -228,6 +249,7 @@ def _check(
     pool_stride: Whole | None,
 ) -> None:
     """Raise the error that says what is wrong with the arguments, if anything is."""
+    check_floating(operator, input=input, weight=weight, bias=bias)
     if activation not in list(ACTIVATIONS):
         names = ", ".join(map(repr, ACTIVATIONS))
         raise ArgumentError(f"{operator}: activation came as {activation!r}; wanted one of {names}")

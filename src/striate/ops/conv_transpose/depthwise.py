@@ -10,28 +10,23 @@ from torch.nn import functional as F
 
 from striate.ops._layout import dense, memory_format
 from striate.ops._library import differentiable
+from striate.ops._plan import Plan, prepared
 from striate.ops.conv.depthwise import convolve, weight_gradient
 
 
-def depthwise_conv_transpose(
+def depthwise_transpose_plan(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     stride: tuple[int, ...],
     padding: tuple[int, ...],
-    output_padding: tuple[int, ...],
     dilation: tuple[int, ...],
-) -> Tensor:
-    """``conv_transpose`` of a batch with ``groups = C_in = C_out`` and ``output_padding`` below ``stride``."""
+    size: tuple[int, ...],
+) -> Plan:
+    """``conv_transpose`` of a batch with ``groups = C_in = C_out`` to ``size``, with ``output_padding`` below ``stride``."""
     ends = [p for p in padding for _ in range(2)]
-    size = [
-        (n - 1) * s - 2 * p + d * (k - 1) + extra + 1
-        for n, s, p, d, k, extra in zip(
-            input.shape[2:], stride, padding, dilation, weight.shape[2:], output_padding, strict=True
-        )
-    ]
-    bias = bias if bias is None else bias.contiguous()
-    return _kernel(dense(input), weight.contiguous(), bias, stride, ends, dilation, size)  # type: ignore[no-any-return]
+    way = _kernel.way(input, weight, bias)
+    return prepared(lambda x, w, b: way(x, w, b, stride, ends, dilation, size), input, weight, bias)
 
 
 def _fake(

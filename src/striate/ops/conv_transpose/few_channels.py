@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from striate.ops._layout import dense
 from striate.ops._library import differentiable, obstacle
+from striate.ops._plan import Plan, prepared
 from striate.ops.conv.few_channels import (
     FEW,
     FIRST,
@@ -53,7 +54,7 @@ def few_channels_transpose_obstacle(
     return obstacle(input, weight, bias)
 
 
-def few_channels_transpose(
+def few_channels_transpose_plan(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -62,12 +63,12 @@ def few_channels_transpose(
     dilation: tuple[int, ...],
     size: tuple[int, ...],
     groups: int,
-) -> Tensor:
+) -> Plan:
     """``conv_transpose`` of a batch to ``size``, with ``output_padding`` below ``stride``."""
     ends = [p for p in padding for _ in range(2)]
-    bias = bias if bias is None else bias.contiguous()
+    way, window = _kernel.way(input, weight, bias), (stride, ends, dilation, size, groups)
     last = goes_on_last(input, weight)
-    return _kernel(dense(input), weight.contiguous(), bias, stride, ends, dilation, size, groups, last)  # type: ignore[no-any-return]
+    return prepared(lambda x, w, b: way(x, w, b, *window, last), input, weight, bias)
 
 
 def _fake(

@@ -22,11 +22,15 @@ from striate.ops._checks import (
     per_dimension,
 )
 from striate.ops._layout import memory_format
+from striate.ops._plan import Plan, planned
 from striate.ops.conv.depthwise import depthwise_obstacle
 from striate.ops.conv.faults import are_plain, at, is_onednns, is_ordinary
 from striate.ops.conv.few_channels import stays_inside
-from striate.ops.conv_transpose.depthwise import depthwise_conv_transpose
-from striate.ops.conv_transpose.few_channels import few_channels_transpose, few_channels_transpose_obstacle
+from striate.ops.conv_transpose.depthwise import depthwise_transpose_plan
+from striate.ops.conv_transpose.few_channels import (
+    few_channels_transpose_obstacle,
+    few_channels_transpose_plan,
+)
 
 PYTORCHS: dict[int, Any] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
@@ -205,38 +209,8 @@ def _conv_transpose(
                     f"wanted one of them: the size decides the padding"
                 )
             extras = _extras(operator, rank, input, weight, stride, padding, dilation, output_size)
-        if groups != 1 and not depthwise_obstacle(rank, input, weight, bias, groups):
-            strides = per_dimension(operator, "stride", stride, rank)
-            paddings = per_dimension(operator, "padding", padding, rank, least=0)
-            additions = per_dimension(operator, "output_padding", extras, rank, least=0)
-            dilations = per_dimension(operator, "dilation", dilation, rank)
-            if all(extra < step for extra, step in zip(additions, strides, strict=True)):
-                return depthwise_conv_transpose(input, weight, bias, strides, paddings, additions, dilations)
-        if not few_channels_transpose_obstacle(rank, input, weight, bias, stride, groups):
-            strides = per_dimension(operator, "stride", stride, rank)
-            paddings = per_dimension(operator, "padding", padding, rank, least=0)
-            additions = per_dimension(operator, "output_padding", extras, rank, least=0)
-            dilations = per_dimension(operator, "dilation", dilation, rank)
-            numbers = zip(
-                input.shape[2:], weight.shape[2:], strides, paddings, additions, dilations, strict=True
-            )
-            size = tuple([transposed_output_size(*of_axis) for of_axis in numbers])
-            if all(extra < step for extra, step in zip(additions, strides, strict=True)) and stays_inside(
-                size, weight.shape[2:], [(p, p) for p in paddings], dilations
-            ):
-                return few_channels_transpose(input, weight, bias, strides, paddings, dilations, size, groups)
-        if not (
-            is_ordinary(stride)
-            and is_ordinary(padding)
-            and is_ordinary(dilation)
-            and are_plain(input, weight, bias)
-        ):
-            _check(operator, rank, input, weight, bias, stride, padding, extras, groups, dilation)
-        cut = _overhang(rank, input, stride, padding, extras)
-        inside = 0 if cut else padding
-        result: Tensor = PYTORCHS[rank](input, weight, bias, stride, inside, extras, groups, dilation)
-        if cut:
-            result = _without_ends(result, cut)
+        plan = _plan((input, weight, bias), operator, rank, stride, padding, extras, groups, dilation)
+        result: Tensor = plan(input, weight, bias)
     except REFUSALS as error:
         _check(operator, rank, input, weight, bias, stride, padding, extras, groups, dilation)
         if isinstance(error, NotImplementedError):
@@ -248,6 +222,50 @@ def _conv_transpose(
     if 0 in result.shape[-rank:]:  # some of PyTorch's kernels compute a result of no size, others refuse
         _check(operator, rank, input, weight, bias, stride, padding, extras, groups, dilation)
     return result
+
+
+@planned
+def _plan(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    operator: str,
+    rank: int,
+    stride: Whole,
+    padding: Whole,
+    extras: Whole,
+    groups: int,
+    dilation: Whole,
+) -> Plan:
+    pytorchs: Any = PYTORCHS[rank]
+    if not (
+        is_ordinary(stride)
+        and is_ordinary(padding)
+        and is_ordinary(dilation)
+        and are_plain(input, weight, bias)
+        and rank < input.dim() <= weight.dim() == rank + 2
+    ):
+        _check(operator, rank, input, weight, bias, stride, padding, extras, groups, dilation)
+    strides = per_dimension(operator, "stride", stride, rank)
+    paddings = per_dimension(operator, "padding", padding, rank, least=0)
+    additions = per_dimension(operator, "output_padding", extras, rank, least=0)
+    dilations = per_dimension(operator, "dilation", dilation, rank)
+    if all(extra < step for extra, step in zip(additions, strides, strict=True)):
+        sizes, kernel = tuple(input.shape[-rank:]), tuple(weight.shape[2:])
+        size = tuple(map(transposed_output_size, sizes, kernel, strides, paddings, additions, dilations))
+        if groups != 1 and not depthwise_obstacle(rank, input, weight, bias, groups):
+            return depthwise_transpose_plan(input, weight, bias, strides, paddings, dilations, size)
+        misfit = few_channels_transpose_obstacle(rank, input, weight, bias, strides, groups)
+        if not misfit and stays_inside(size, kernel, [(p, p) for p in paddings], dilations):
+            tensors = (input, weight, bias)
+            return few_channels_transpose_plan(*tensors, strides, paddings, dilations, size, groups)
+    cut = _overhang(rank, input, strides, paddings, additions)
+    if cut:
+        nothing = (0,) * rank
+        return lambda x, w, b: _without_ends(
+            pytorchs(x, w, b, strides, nothing, additions, groups, dilations), cut
+        )
+    return lambda x, w, b: pytorchs(x, w, b, strides, paddings, additions, groups, dilations)
 
 
 def _overhang(rank: int, input: Tensor, stride: Whole, padding: Whole, extras: Whole) -> tuple[int, ...]:

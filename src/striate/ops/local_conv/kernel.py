@@ -11,6 +11,7 @@ from torch import Tensor
 from striate.ops._checks import Pairs
 from striate.ops._layout import in_order, memory_format
 from striate.ops._library import differentiable, gradients_of, obstacle, plain
+from striate.ops._plan import Plan, prepared
 from striate.ops.local_conv.composed import local_conv_composed
 
 
@@ -23,18 +24,18 @@ def local_conv_obstacle(input: Tensor, weight: Tensor, bias: Tensor | None) -> s
     return obstacle(input, weight, bias)
 
 
-def local_conv(
+def local_conv_plan(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     stride: Sequence[int],
     pairs: Pairs,
     dilation: Sequence[int],
-) -> Tensor:
+) -> Plan:
     """The operator for a batch whose arguments have been checked, padded by ``(before, after)`` pairs."""
-    bias = bias if bias is None else bias.contiguous()
     ends = [end for pair in pairs for end in pair]
-    return _kernel(in_order(input), weight.contiguous(), bias, stride, ends, dilation)  # type: ignore[no-any-return]
+    way, window = _kernel.way(input, weight, bias), (stride, ends, dilation)
+    return prepared(lambda x, w, b: way(x, w, b, *window), input, weight, bias, order=in_order)
 
 
 def _fake(input: Tensor, weight: Tensor, bias: Any, stride: Any, ends: Any, dilation: Any) -> Tensor:

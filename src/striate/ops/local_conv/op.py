@@ -18,8 +18,9 @@ from striate.ops._checks import (
     check_rank,
     windows,
 )
+from striate.ops._plan import Plan, planned
 from striate.ops.local_conv.composed import local_conv_composed
-from striate.ops.local_conv.kernel import local_conv, local_conv_obstacle
+from striate.ops.local_conv.kernel import local_conv_obstacle, local_conv_plan
 
 
 def local_conv1d(
@@ -137,11 +138,28 @@ def _local_conv(
     dilation: Whole,
     groups: int,
 ) -> Tensor:
+    plan = _plan((input, weight, bias), operator, rank, stride, padding, dilation, groups)
+    return plan(input, weight, bias)  # type: ignore[no-any-return]
+
+
+@planned
+def _plan(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    operator: str,
+    rank: int,
+    stride: Whole,
+    padding: Pads,
+    dilation: Whole,
+    groups: int,
+) -> Plan:
     check_floating(operator, input=input, weight=weight, bias=bias)
     check_rank(operator, input, rank)
     if input.dim() == rank + 1:
-        batch = input.unsqueeze(0)
-        return _local_conv(operator, rank, batch, weight, bias, stride, padding, dilation, groups).squeeze(0)
+        batch = (input.unsqueeze(0), weight, bias)
+        plan = _plan(batch, operator, rank, stride, padding, dilation, groups)
+        return lambda x, w, b: plan(x.unsqueeze(0), w, b).squeeze(0)
     if not isinstance(weight, Tensor):
         raise ArgumentTypeError(f"{operator}: weight came as {type(weight).__name__}; wanted a tensor")
     if weight.dim() != 2 + 2 * rank:
@@ -150,16 +168,13 @@ def _local_conv(
             f"{2 + 2 * rank}: (C_out, C_in / groups, *kernel, *output)"
         )
     check_groups(operator, "weight", input.shape[1], weight.shape, groups)
-    kernel = tuple(weight.shape[2 : 2 + rank])
-    strides, pairs, dilations, output = windows(
-        operator, tuple(input.shape[2:]), kernel, stride, padding, dilation
-    )
+    sizes, kernel = tuple(input.shape[2:]), tuple(weight.shape[2 : 2 + rank])
+    strides, pairs, dilations, output = windows(operator, sizes, kernel, stride, padding, dilation)
     _check_positions(operator, input, weight, bias, output)
-
     _check_padded(operator, input, pairs)
     if not local_conv_obstacle(input, weight, bias):
-        return local_conv(input, weight, bias, strides, pairs, dilations)
-    return local_conv_composed(input, weight, bias, strides, pairs, dilations)
+        return local_conv_plan(input, weight, bias, strides, pairs, dilations)
+    return lambda x, w, b: local_conv_composed(x, w, b, strides, pairs, dilations)
 
 
 def _check_positions(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from striate.ops._layout import in_order, memory_format
 from striate.ops._library import differentiable, obstacle, plain
+from striate.ops._plan import Plan, prepared
 from striate.ops._pool import Windows
 from striate.ops._pool_kernel import batch_obstacle, empty_result, lists_of, windows_of
 from striate.ops.lp_pool.composed import norms_of_windows
@@ -26,9 +27,10 @@ def lp_pool_obstacle(input: Tensor, p: float | Tensor, rank: int) -> str:
     return obstacle(input)
 
 
-def lp_pool(input: Tensor, p: float, windows: Windows, mean: bool) -> Tensor:
+def lp_pool_plan(input: Tensor, p: float, windows: Windows, mean: bool) -> Plan:
     """The norm of every window."""
-    return _kernel(in_order(input), p, *lists_of(windows), mean)  # type: ignore[no-any-return]
+    way, where = _kernel.way(input), lists_of(windows)
+    return prepared(lambda x: way(x, p, *where, mean), input, order=in_order)
 
 
 def _fake(

@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 from striate.geometry.arguments import Pads, Whole
 from striate.ops._checks import REFUSALS, check_floating
+from striate.ops._plan import Plan, planned
 from striate.ops._pool import check_input, pool_windows
 from striate.ops._pool_kernel import fits_kernel
 from striate.ops.avg_pool.op import avg_pool1d, avg_pool2d, avg_pool3d
 from striate.ops.lp_pool.composed import norms_of_windows
 from striate.ops.lp_pool.exponent import checked_exponent
-from striate.ops.lp_pool.kernel import lp_pool, lp_pool_obstacle
+from striate.ops.lp_pool.kernel import lp_pool_obstacle, lp_pool_plan
 from striate.ops.lp_pool.norm import norm, root
 from striate.ops.max_pool.op import max_pool1d, max_pool2d, max_pool3d
 
@@ -195,29 +196,55 @@ def _lp_pool(
     mean: bool,
 ) -> Tensor:
     try:
-        check_floating(operator, input=input)
-        p = checked_exponent(operator, norm_type, input)
-        if isinstance(p, float) and not lp_pool_obstacle(input, p, rank):
-            windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
-            if fits_kernel(windows, input):
-                return lp_pool(input, p, windows, bool(mean))
-        if isinstance(p, float) and p == inf:
-            y = LARGEST[rank](input.abs(), kernel_size, stride, padding, dilation, ceil_mode)
-            return y if padding == 0 else F.relu(y)  # a window of nothing is −∞ there
-        x = input.to(torch.promote_types(input.dtype, torch.float32))
-        if isinstance(p, float) and p in (1, 2):
-            powers = x.abs() if p == 1 else x.square()
-            y = AVERAGES[rank](powers, kernel_size, stride, padding, ceil_mode, not mean, dilation=dilation)
-            if not mean:
-                kernel = kernel_size if isinstance(kernel_size, tuple | list) else (kernel_size,)
-                y = y * float(prod(kernel) ** (rank // len(kernel)))  # one number says it for all dimensions
-            return (y if p == 1 else root(y, p)).to(input.dtype)
-        windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
-        return norms_of_windows(x, p, windows, mean).to(input.dtype)
+        options = (norm_type, kernel_size, stride, ceil_mode, padding, dilation, mean)
+        return _plan((input,), operator, rank, *options)(input)  # type: ignore[no-any-return]
     except REFUSALS:  # also max and average pooling's own words, which have another name
         check_floating(operator, input=input)
         pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
         raise
+
+
+@planned
+def _plan(
+    input: Tensor,
+    operator: str,
+    rank: int,
+    norm_type: float | Tensor,
+    kernel_size: Whole,
+    stride: Whole | None,
+    ceil_mode: bool,
+    padding: Pads,
+    dilation: Whole,
+    mean: bool,
+) -> Plan:
+    check_floating(operator, input=input)
+    p = checked_exponent(operator, norm_type, input)
+    if isinstance(p, float) and not lp_pool_obstacle(input, p, rank):
+        windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+        if fits_kernel(windows, input):
+            return lp_pool_plan(input, p, windows, bool(mean))
+    if isinstance(p, float) and p == inf:
+        largest, dilated = LARGEST[rank], (kernel_size, stride, padding, dilation, ceil_mode)
+        if padding == 0:
+            return lambda x: largest(x.abs(), *dilated)
+        return lambda x: F.relu(largest(x.abs(), *dilated))  # a window of nothing is −∞ there
+    dtype, wide = input.dtype, torch.promote_types(input.dtype, torch.float32)
+    if isinstance(p, float) and p in (1, 2):
+        average = AVERAGES[rank]
+        window = (kernel_size, stride, padding, ceil_mode, not mean)
+        kernel = kernel_size if isinstance(kernel_size, tuple | list) else (kernel_size,)
+        # One number says it for all dimensions.
+        taps = 1.0 if mean else float(prod(kernel) ** (rank // len(kernel)))
+
+        def of_averages(x: Tensor) -> Tensor:
+            x = x.to(wide)
+            y = average(x.abs() if p == 1 else x.square(), *window, dilation=dilation)
+            y = y if mean else y * taps
+            return (y if p == 1 else root(y, p)).to(dtype)
+
+        return of_averages
+    windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+    return lambda x: norms_of_windows(x.to(wide), p, windows, mean).to(dtype)
 
 
 def _global_lp_pool(operator: str, rank: int, input: Tensor, norm_type: float | Tensor, mean: bool) -> Tensor:

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.ops._layout import in_order, memory_format
-from striate.ops._library import differentiable, obstacle, plain
+from striate.ops._library import differentiable, obstacle, plain, wants_gradient
+from striate.ops._plan import Plan, prepared
 from striate.ops._pool import Windows
 from striate.ops._pool_kernel import SMALLEST, empty_result
 
@@ -34,18 +35,18 @@ def fits_kernel(windows: Windows, sizes: tuple[int, ...]) -> bool:
     )
 
 
-def max_pool(
+def max_pool_plan(
     input: Tensor,
     kernel: tuple[int, ...],
     stride: tuple[int, ...],
     padding: tuple[int, ...],
     size: tuple[int, ...],
-) -> Tensor:
+) -> Plan:
     """Maxima of windows that start ``padding`` samples before the input, ``size`` of them."""
-    input = in_order(input)
-    if torch.is_grad_enabled() and input.requires_grad:
-        return _kernel(input, kernel, stride, padding, size)[0]  # type: ignore[no-any-return]
-    return _values(input, kernel, stride, padding, size)  # type: ignore[no-any-return]
+    if wants_gradient(input):
+        way = _kernel.way(input)
+        return prepared(lambda x: way(x, kernel, stride, padding, size)[0], input, order=in_order)
+    return prepared(lambda x: _values(x, kernel, stride, padding, size), input, order=in_order)
 
 
 def _fake(input: Tensor, kernel: Any, stride: Any, padding: Any, size: Any) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
 from striate.ops._checks import LARGEST, ONES, REFUSALS, autocasts, check_floating
+from striate.ops._library import wants_gradient
+from striate.ops._plan import Plan, planned
 from striate.ops._pool import (
     Bins,
     Placement,
@@ -25,7 +27,7 @@ from striate.ops._pool import (
     place,
     pool_windows,
 )
-from striate.ops.max_pool.kernel import MOST_TAPS, fits_kernel, max_pool, max_pool_obstacle
+from striate.ops.max_pool.kernel import MOST_TAPS, fits_kernel, max_pool_obstacle, max_pool_plan
 
 PYTORCHS: dict[int, Any] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 
@@ -241,28 +243,62 @@ def _max_pool(
 ) -> Any:
     try:
         input = _readable(input, rank)
-        if not return_indices and dilation in ONES and not max_pool_obstacle(input, rank):
-            windows = pool_windows(operator, input, rank, kernel_size, stride, padding, 1, ceil_mode)
-            if fits_kernel(windows, input.shape[2:]):
-                before = tuple([pair[0] for pair in windows.padding])
-                return max_pool(input, windows.kernel, windows.stride, before, windows.output)
-        if (
-            is_plain(padding)
-            and is_plain(kernel_size)
-            and is_plain(stride)
-            and (dilation in ONES or (is_plain(dilation) and _is_sound(input, rank, kernel_size, dilation)))
-        ):
-            if input.is_meta:  # where PyTorch takes arguments that cannot be
-                pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
-            return PYTORCHS[rank](input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
-        windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
-        return _padded(input, rank, windows, return_indices)
+        options = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+        return _plan((input,), operator, rank, *options)(input)
     except ArgumentError:
         raise
     except REFUSALS as error:
         pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
         check_computes(operator, input, error)
         raise
+
+
+@planned
+def _plan(
+    input: Tensor,
+    operator: str,
+    rank: int,
+    kernel_size: Whole,
+    stride: Whole | None,
+    padding: Pads,
+    dilation: Whole,
+    ceil_mode: bool,
+    return_indices: bool,
+) -> Plan:
+    if not return_indices and dilation in ONES and not max_pool_obstacle(input, rank):
+        windows = pool_windows(operator, input, rank, kernel_size, stride, padding, 1, ceil_mode)
+        if fits_kernel(windows, input.shape[2:]):
+            before = tuple([pair[0] for pair in windows.padding])
+            return max_pool_plan(input, windows.kernel, windows.stride, before, windows.output)
+    if (
+        is_plain(padding)
+        and is_plain(kernel_size)
+        and is_plain(stride)
+        and (dilation in ONES or (is_plain(dilation) and _is_sound(input, rank, kernel_size, dilation)))
+    ):
+        if input.is_meta:  # where PyTorch takes arguments that cannot be
+            pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+        pytorchs = PYTORCHS[rank]
+        return lambda x: pytorchs(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+    return lambda x: _padded(x, rank, windows, return_indices)
+
+
+@planned
+def _global_plan(input: Tensor, operator: str, rank: int) -> Plan:
+    check_floating(operator, input=input)
+    check_input(operator, input, rank)
+    sizes = tuple(input.shape[-rank:])
+    if not autocasts(input):
+        if prod(sizes) <= MOST_TAPS and not max_pool_obstacle(input, rank):
+            return max_pool_plan(input, sizes, sizes, (0,) * rank, (1,) * rank)
+        if input.is_contiguous() and not wants_gradient(input):
+            dimensions = tuple(range(-rank, 0))
+            return lambda x: x.amax(dimensions, keepdim=True)
+    # One window over everything has the same winner as adaptive pooling, whose gradient amax would
+    # share out among ties.
+    pytorchs = PYTORCHS[rank]
+    return lambda x: pytorchs(_readable(x, rank), sizes)
 
 
 def _readable(input: Tensor, rank: int) -> Tensor:
@@ -328,14 +364,4 @@ def _unpadded(
 
 
 def _global(operator: str, rank: int, input: Tensor) -> Tensor:
-    check_floating(operator, input=input)
-    check_input(operator, input, rank)
-    sizes = tuple(input.shape[-rank:])
-    if not autocasts(input):
-        if prod(sizes) <= MOST_TAPS and not max_pool_obstacle(input, rank):
-            return max_pool(input, sizes, sizes, (0,) * rank, (1,) * rank)
-        if input.is_contiguous() and not (torch.is_grad_enabled() and input.requires_grad):
-            return input.amax(tuple(range(-rank, 0)), keepdim=True)
-    # One window over everything has the same winner as adaptive pooling, whose gradient amax would
-    # share out among ties.
-    return PYTORCHS[rank](_readable(input, rank), sizes)  # type: ignore[no-any-return]
+    return _global_plan((input,), operator, rank)(input)  # type: ignore[no-any-return]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from striate.ops._layout import in_order, memory_format
 from striate.ops._library import differentiable, gradients_of, obstacle, plain
+from striate.ops._plan import Plan, prepared
 from striate.ops._pool import Windows
 from striate.ops._pool_kernel import batch_obstacle, empty_result, lists_of, windows_of
 from striate.ops.mixed_pool.composed import mixed
@@ -24,24 +25,27 @@ def mixed_pool_obstacle(input: Tensor, weights: Tensor | None, rank: int) -> str
     return obstacle(input, weights)
 
 
-def mixed_pool(
+def mixed_pool_plan(
     input: Tensor,
+    weights: Tensor | None,
+    share: float,
+    is_gated: bool,
     windows: Windows,
-    share: float | Tensor,
-    gate: Tensor | None,
     count_include_pad: bool,
-) -> Tensor:
+) -> Plan:
     """Mixed with a share for all or each channel, or with a gate for all or each channel."""
-    input = in_order(input)
     channels, dtype = input.shape[1], torch.promote_types(input.dtype, torch.float32)
-    if gate is not None:
-        taps = gate.reshape(-1, prod(windows.kernel)).t()
-        weights = taps.to(dtype).expand(-1, channels).contiguous()
-    elif isinstance(share, Tensor):
-        weights = share.reshape(1, -1).to(dtype).expand(1, channels).contiguous()
-    else:
-        weights = torch.full((1, channels), share, dtype=dtype)
-    return _kernel(input, weights, gate is not None, *lists_of(windows), count_include_pad)  # type: ignore[no-any-return]
+    way, taps, where = _kernel.way(input, weights), prod(windows.kernel), lists_of(windows)
+
+    def compute(x: Tensor, w: Tensor | None) -> Any:
+        if w is None:
+            table = torch.full((1, channels), share, dtype=dtype)
+        else:
+            rows = w.reshape(-1, taps).t() if is_gated else w.reshape(1, -1)
+            table = rows.to(dtype).expand(-1, channels).contiguous()
+        return way(x, table, is_gated, *where, count_include_pad)
+
+    return prepared(compute, input, order=in_order)
 
 
 def _fake(

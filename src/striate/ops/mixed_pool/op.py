@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from striate.errors import ArgumentError
 from striate.geometry.arguments import Pads, Whole
 from striate.ops._checks import ONES, REFUSALS, check_floating, check_rank
+from striate.ops._plan import Plan, planned
 from striate.ops._pool import Windows, crop, is_plain, pool_windows
 from striate.ops._pool_kernel import fits_kernel
 from striate.ops.avg_pool.op import avg_pool1d, avg_pool2d, avg_pool3d
@@ -17,7 +19,7 @@ from striate.ops.conv.op import conv1d, conv2d, conv3d
 from striate.ops.max_pool.op import max_pool1d, max_pool2d, max_pool3d
 from striate.ops.mixed_pool.alpha import checked_alpha
 from striate.ops.mixed_pool.composed import is_empty, reached
-from striate.ops.mixed_pool.kernel import mixed_pool, mixed_pool_obstacle
+from striate.ops.mixed_pool.kernel import mixed_pool_obstacle, mixed_pool_plan
 
 LARGEST: dict[int, Callable[..., Tensor]] = {1: max_pool1d, 2: max_pool2d, 3: max_pool3d}
 AVERAGES: dict[int, Callable[..., Tensor]] = {1: avg_pool1d, 2: avg_pool2d, 3: avg_pool3d}
@@ -191,54 +193,77 @@ def _mixed_pool(
     gate: Tensor | None,
     count_include_pad: bool,
 ) -> Tensor:
-    weights = alpha if isinstance(alpha, Tensor) else gate
-    share: float | Tensor = 0.5  # of the gate too
-    if weights is None:
-        check_floating(operator, input=input)
-        share = 0.5 if alpha is None else checked_alpha(operator, alpha)
-    else:
-        check_floating(operator, input=input, **{"gate" if weights is gate else "alpha": weights})
-        check_rank(operator, input, rank)
     if gate is not None and alpha is not None:
         raise ArgumentError(f"{operator}: alpha and gate came together; the gate decides α: leave one out")
-    if isinstance(alpha, Tensor):
-        share = _of_channels(operator, alpha, input, rank)
+    weights, number = (alpha, None) if isinstance(alpha, Tensor) else (gate, alpha)
+    options = (kernel_size, stride, padding, dilation, ceil_mode, count_include_pad, number, gate is not None)
+    try:
+        return _plan((input, weights), operator, rank, *options)(input, weights)  # type: ignore[no-any-return]
+    except REFUSALS as error:
+        if not str(error).startswith(operator):  # max and average pooling's own words
+            pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+        raise
 
-    is_mixed = gate is not None or isinstance(share, Tensor) or share not in (0, 1)
-    is_ours = is_mixed and not mixed_pool_obstacle(input, weights, rank)
+
+@planned
+def _plan(
+    input: Tensor,
+    weights: Tensor | None,
+    operator: str,
+    rank: int,
+    kernel_size: Whole,
+    stride: Whole | None,
+    padding: Pads,
+    dilation: Whole,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    alpha: float | None,
+    is_gated: bool,
+) -> Plan:
+    share = 0.5
+    if weights is None:
+        check_floating(operator, input=input)
+        share = share if alpha is None else checked_alpha(operator, alpha)
+    else:
+        check_floating(operator, input=input, **{"gate" if is_gated else "alpha": weights})
+        check_rank(operator, input, rank)
+    is_ours = (weights is not None or share not in (0, 1)) and not mixed_pool_obstacle(input, weights, rank)
     # Every window has a tap in the picture.
     is_covered = is_plain(padding) and isinstance(dilation, int | tuple) and dilation in ONES
-    if is_ours or gate is not None or not is_covered:
+    windows: Any = None  # not asked for where sizes may be open
+    if is_ours or is_gated or not is_covered:
         windows = pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
         is_covered = is_plain(padding) and set(windows.dilation) == {1}
-    if gate is not None:
-        _check_gate(operator, input, gate, windows)
+    if weights is not None and is_gated:
+        _check_gate(operator, input, weights, windows)
+    elif weights is not None:
+        _of_channels(operator, weights, input, rank)
     if is_ours and fits_kernel(windows, input):
-        return mixed_pool(input, windows, share, gate, bool(count_include_pad))
-    if gate is not None:
-        # σ(z); PyTorch's sigmoid gives bits that change with the place in the tensor, so with the threads.
-        share = torch.tanh(_scores(input, gate, windows) / 2) / 2 + 0.5
+        return mixed_pool_plan(input, weights, share, is_gated, windows, bool(count_include_pad))
 
-    def average() -> Tensor:
-        return AVERAGES[rank](
-            input, kernel_size, stride, padding, ceil_mode, count_include_pad, dilation=dilation
-        )
+    average, largest = AVERAGES[rank], LARGEST[rank]
+    of_largest = (kernel_size, stride, padding, dilation, ceil_mode)
+    of_average = (kernel_size, stride, padding, ceil_mode, count_include_pad)
+    if weights is None and share == 0:
+        return lambda x, w: average(x, *of_average, dilation=dilation)
+    if weights is None and share == 1 and is_covered:
+        return lambda x, w: largest(x, *of_largest)
 
-    try:
-        if isinstance(share, float) and share == 0:
-            return average()
-        peak = LARGEST[rank](input, kernel_size, stride, padding, dilation, ceil_mode)
-        if isinstance(share, float) and share == 1 and is_covered:
-            return peak
-        mean = average()
-    except REFUSALS:  # max and average pooling's own words, which have another name
-        pool_windows(operator, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
-        raise
-    if not is_covered:
-        peak = torch.where(is_empty(windows, input), 0.0, peak)
-    if isinstance(share, Tensor):
-        share = share.to(peak.dtype)
-    return peak * share + mean * (1 - share)
+    def compute(x: Tensor, w: Tensor | None) -> Tensor:
+        part: float | Tensor = share
+        if w is not None and is_gated:
+            # σ(z); PyTorch's sigmoid gives bits that change with the place in the tensor, so with the threads.
+            part = torch.tanh(_scores(x, w, windows) / 2) / 2 + 0.5
+        elif w is not None:
+            part = _of_channels(operator, w, x, rank)
+        peak, mean = largest(x, *of_largest), average(x, *of_average, dilation=dilation)
+        if not is_covered:
+            peak = torch.where(is_empty(windows, x), 0.0, peak)
+        if isinstance(part, Tensor):
+            part = part.to(peak.dtype)
+        return peak * part + mean * (1 - part)
+
+    return compute
 
 
 def _of_channels(operator: str, alpha: Tensor, input: Tensor, rank: int) -> Tensor:

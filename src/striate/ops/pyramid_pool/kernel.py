@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from striate.ops._layout import dense
-from striate.ops._library import differentiable, obstacle, plain
+from striate.ops._library import differentiable, obstacle, plain, wants_gradient
+from striate.ops._plan import Plan, prepared
 from striate.ops._pool_kernel import SMALLEST
 
 MOST_BINS = 1024  # of all levels together
@@ -28,17 +29,22 @@ def pyramid_obstacle(input: Tensor, rank: int, bins: int) -> str:
     return obstacle(input)
 
 
-def pyramid(input: Tensor, levels: Sequence[int], largest: bool) -> Tensor:
+def pyramid_plan(input: Tensor, levels: tuple[int, ...], largest: bool) -> Plan:
     """The largest number or the average of every bin of every level, (N, C · bins)."""
-    rows: Sequence[int] = levels
     if input.dim() == 3:
-        input, rows = input.unsqueeze(2), [1] * len(levels)
-    input = dense(input)
+        as_pictures = _of_pictures(input.unsqueeze(2), (1,) * len(levels), levels, largest)
+        return lambda x: as_pictures(x.unsqueeze(2))
+    return _of_pictures(input, levels, levels, largest)
+
+
+def _of_pictures(input: Tensor, rows: tuple[int, ...], columns: tuple[int, ...], largest: bool) -> Plan:
     if not largest:
-        return _averages(input, rows, levels)  # type: ignore[no-any-return]
-    if torch.is_grad_enabled() and input.requires_grad:
-        return _largest(input, rows, levels)[0]  # type: ignore[no-any-return]
-    return _values(input, rows, levels)  # type: ignore[no-any-return]
+        averages = _averages.way(input)
+        return prepared(lambda x: averages(x, rows, columns), input)
+    if wants_gradient(input):
+        way = _largest.way(input)
+        return prepared(lambda x: way(x, rows, columns)[0], input)
+    return prepared(lambda x: _values(x, rows, columns), input)
 
 
 def _bins(rows: Sequence[int], columns: Sequence[int]) -> list[int]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import inf
 
 import torch
 from torch import Tensor
 
 from striate.ops._checks import check_addressable, check_floating
+from striate.ops._library import wants_gradient
+from striate.ops._plan import Plan, planned
 from striate.ops._pool import check_input
 from striate.ops.avg_pool.op import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from striate.ops.lp_pool.exponent import checked_exponent
 from striate.ops.lp_pool.norm import norm
 from striate.ops.max_pool.op import adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d
-from striate.ops.pyramid_pool.kernel import pyramid, pyramid_obstacle
+from striate.ops.pyramid_pool.kernel import pyramid_obstacle, pyramid_plan
 from striate.ops.pyramid_pool.levels import Kind, checked_levels
 
 Pool = Callable[[Tensor, int], Tensor]  # a picture into a number of bins along each dimension
@@ -116,41 +119,64 @@ def _pyramid_pool(
     kind: Kind,
     norm_type: float | Tensor | None,
 ) -> Tensor:
+    levels = tuple(levels) if type(levels) is list else levels
+    return _plan((input,), operator, rank, levels, kind, norm_type)(input)  # type: ignore[no-any-return]
+
+
+@planned
+def _plan(
+    input: Tensor,
+    operator: str,
+    rank: int,
+    levels: Sequence[int],
+    kind: Kind,
+    norm_type: float | Tensor | None,
+) -> Plan:
     check_floating(operator, input=input)
     check_input(operator, input, rank)
     bins = checked_levels(operator, levels, kind, norm_type)
     total = sum([b**rank for b in bins])
     shape = input.shape
     check_addressable(operator, (*shape[: -rank - 1], shape[-rank - 1] * total), input.dtype)
+    has_kernel = not pyramid_obstacle(input, rank, total)
+    if norm_type is None:
+        if has_kernel:
+            return pyramid_plan(input, bins, kind == "max")
+        pool = LARGEST[rank] if kind == "max" else AVERAGES[rank]
+        return lambda x: _levels(x, rank, bins, pool)
+    p = checked_exponent(operator, norm_type, input)
+    if isinstance(p, float) and p == inf:
+        largest = (
+            pyramid_plan(input, bins, True)
+            if has_kernel
+            else partial(_levels, rank=rank, bins=bins, pool=LARGEST[rank])
+        )
+        return lambda x: largest(x.abs())
+    dtype, wide = input.dtype, torch.promote_types(input.dtype, torch.float32)
 
-    x, pool = input, LARGEST[rank] if kind == "max" else AVERAGES[rank]
-    if norm_type is not None:
-        p = checked_exponent(operator, norm_type, input)
-        x = input.abs()
-        if isinstance(p, float) and p == inf:
-            pool = LARGEST[rank]
-        else:
-            x = x.to(torch.promote_types(input.dtype, torch.float32))
+    def norms(x: Tensor, b: int) -> Tensor:
+        return _norms(x, p, rank, b)
 
-            def pool(x: Tensor, b: int) -> Tensor:
-                return _norms(x, p, rank, b)
+    return lambda x: _levels(x.abs().to(wide), rank, bins, norms).to(dtype)
 
+
+def _levels(x: Tensor, rank: int, bins: tuple[int, ...], pool: Pool) -> Tensor:
+    """All levels by PyTorch.
+
+    A coarse bin is the union of the fine ones in it. They may only be counted once if none overlap; and of equal
+    numbers the first of the picture has the gradient, which need not be that of the first fine bin.
+    """
     is_largest = pool is LARGEST[rank]
-    if (is_largest or pool is AVERAGES[rank]) and not pyramid_obstacle(x, rank, total):
-        return pyramid(x, bins, is_largest)
-    # A coarse bin is the union of the fine ones in it. They may only be counted once if none overlap; and of equal
-    # numbers the first of the picture has the gradient, which need not be that of the first fine bin.
-    wants_places = is_largest and torch.is_grad_enabled() and x.requires_grad
+    wants_places = is_largest and wants_gradient(x)
     pooled: dict[int, Tensor] = {}
     for b in sorted(set(bins), reverse=True):
         finer = (
             f
             for f in reversed(pooled)
-            if f % b == 0 and not wants_places and (is_largest or _divides(f, input.shape[-rank:]))
+            if f % b == 0 and not wants_places and (is_largest or _divides(f, x.shape[-rank:]))
         )
         pooled[b] = pool(pooled.get(next(finer, 0), x), b)
-    result = torch.cat([pooled[b].flatten(-rank - 1) for b in bins], dim=-1)
-    return result if x is input else result.to(input.dtype)
+    return torch.cat([pooled[b].flatten(-rank - 1) for b in bins], dim=-1)
 
 
 def _divides(bins: int, sizes: Sequence[int]) -> bool:

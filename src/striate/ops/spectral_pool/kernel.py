@@ -10,6 +10,7 @@ from torch import Tensor
 
 from striate.ops._layout import in_order
 from striate.ops._library import differentiable, obstacle
+from striate.ops._plan import Plan, prepared
 from striate.ops._pool_kernel import SMALLEST, empty_result
 
 LEAST_CHANNELS = 8  # which are lanes
@@ -31,13 +32,10 @@ def spectral_pool_obstacle(input: Tensor, size: Sequence[int], rank: int) -> str
     return obstacle(input)
 
 
-def spectral_pool(input: Tensor, size: Sequence[int]) -> Tensor:
+def spectral_pool_plan(input: Tensor, size: tuple[int, ...]) -> Plan:
     """The lowest frequencies of each channel as pictures of ``size``."""
-    return _pooled(input, size, False)
-
-
-def _pooled(input: Tensor, size: Sequence[int], transposed: bool) -> Tensor:
-    return _kernel(in_order(input), size, transposed)  # type: ignore[no-any-return]
+    way = _kernel.way(input)
+    return prepared(lambda x: way(x, size, False), input, order=in_order)
 
 
 def _fake(input: Tensor, size: Any, transposed: bool) -> Tensor:
@@ -50,7 +48,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-    return _pooled(gradient, ctx.size, not ctx.transposed), None, None
+    return _kernel(in_order(gradient), ctx.size, not ctx.transposed), None, None
 
 
 _kernel = differentiable(

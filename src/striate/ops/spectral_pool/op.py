@@ -21,7 +21,8 @@ from striate.errors import ArgumentError
 from striate.geometry.arguments import Whole
 from striate.ops._checks import AXES, check_addressable, check_floating, check_rank, per_dimension
 from striate.ops._layout import memory_format
-from striate.ops.spectral_pool.kernel import spectral_pool, spectral_pool_obstacle
+from striate.ops._plan import Plan, planned
+from striate.ops.spectral_pool.kernel import spectral_pool_obstacle, spectral_pool_plan
 
 # Samples along a dimension beyond which the Fourier transform is faster, and the matrix large.
 LONGEST_PRODUCT = 512
@@ -109,6 +110,11 @@ class Map(NamedTuple):
 
 
 def _spectral_pool(operator: str, rank: int, input: Tensor, output_size: Whole) -> Tensor:
+    return _plan((input,), operator, rank, output_size)(input)  # type: ignore[no-any-return]
+
+
+@planned
+def _plan(input: Tensor, operator: str, rank: int, output_size: Whole) -> Plan:
     check_floating(operator, input=input)
     check_rank(operator, input, rank)
     wanted = per_dimension(operator, "output_size", output_size, rank)
@@ -121,7 +127,7 @@ def _spectral_pool(operator: str, rank: int, input: Tensor, output_size: Whole) 
     check_addressable(operator, (*input.shape[:-rank], *wanted), input.dtype)
 
     if not spectral_pool_obstacle(input, wanted, rank):
-        return spectral_pool(input, wanted)
+        return spectral_pool_plan(input, wanted)
     # The products run over memory as it lies: in channels-last, dimension 1 is innermost.
     is_channels_last = memory_format(input) is not torch.contiguous_format
     order = list(range(input.dim()))
@@ -133,13 +139,13 @@ def _spectral_pool(operator: str, rank: int, input: Tensor, output_size: Whole) 
         if size != want
     }
     if not changes:
-        return input.clone()
-    x = input.movedim(1, -1) if is_channels_last else input
-    if any(max(x.shape[dimension], want) > LONGEST_PRODUCT for dimension, want in changes.items()):
-        y = _by_transform(x, changes)
-    else:
-        y = _by_products(x, changes)
-    return y.movedim(-1, 1) if is_channels_last else y
+        return torch.clone
+    lengths = [input.shape[dimension] for dimension in order]
+    is_long = any(max(lengths[dimension], want) > LONGEST_PRODUCT for dimension, want in changes.items())
+    change = _by_transform if is_long else _by_products
+    if is_channels_last:
+        return lambda x: change(x.movedim(1, -1), changes).movedim(-1, 1)
+    return lambda x: change(x, changes)
 
 
 def _by_products(x: Tensor, changes: dict[int, int]) -> Tensor:
