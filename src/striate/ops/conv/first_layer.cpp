@@ -35,6 +35,14 @@ Flat describe(const Tensor& input, const Tensor& weight, const Ints& stride, con
   return f;
 }
 
+// Strips of as many rows of the result: the plan's are of the tile's rows, of which the last ones are only read.
+void even_strips(Flat& f) {
+  if (f.strips == 1) return;
+  f.strip = (f.high.out + f.strips - 1) / f.strips;
+  f.strips = (f.high.out + f.strip - 1) / f.strip;
+  f.units = f.pictures * f.strips;
+}
+
 Tensor first_layer_conv(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Ints& stride,
                         const Ints& ends, const Ints& dilation) {
   const Flat f = describe(input, weight, stride, ends, dilation);
@@ -46,7 +54,8 @@ Tensor first_layer_conv(const Tensor& input, const Tensor& weight, const std::op
   sizes.push_back(f.wide.out);
   Tensor output = in_large_pages(make(input, sizes));
   using T = float;
-  const FlatPlan plan(f, sizeof(T), 64 / static_cast<int64_t>(sizeof(T)), false, false);
+  FlatPlan plan(f, sizeof(T), 64 / static_cast<int64_t>(sizeof(T)), false, false);
+  even_strips(plan.flat);
   STRIATE_NATIVE(first_layer<T>)(plan.flat, outputs, data<T>(input), data<T>(weight), bias ? data<T>(*bias) : nullptr,
                                  mutable_data<T>(output));
   return output;

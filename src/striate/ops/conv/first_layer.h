@@ -43,15 +43,21 @@ void pack_outputs(int64_t outputs, int64_t taps, const T* weight, const T* bias,
 template <class T>
 int64_t list_stretches(const Flat& f, int64_t outputs, const Unit& unit, Stretch* to) {
   constexpr int V = lanes<T>;
-  const int64_t width = f.wide.out, left = f.high.out - unit.first, rows = left < unit.rows ? left : unit.rows;
+  const int64_t left = f.high.out - unit.first;
+  int64_t width = f.wide.out, pitch = f.pitch, rows = left < unit.rows ? left : unit.rows, between = f.picture_pitch;
   if (rows < 1) return 0;
-  const int64_t extent = ((unit.pictures - 1) * f.picture_pitch + rows - 1) * f.pitch + width;
-  const bool by_rows = f.pitch < V || unit.pictures * rows * ((width + V - 1) / V) <= (extent + V - 1) / V;
-  const int64_t all = (unit.pictures - 1) * f.picture_pitch + rows;
+  if (width == pitch) {  // nothing is between the rows: they are one
+    width *= rows, pitch *= between;
+    rows = between = 1;
+  }
+  const int64_t all = (unit.pictures - 1) * between + rows, extent = (all - 1) * pitch + width;
+  const bool by_rows = pitch < V || unit.pictures * rows * ((width + V - 1) / V) <= (extent + V - 1) / V;
   // Where a row of the tile belongs, or -1.
   const auto row_at = [&](int64_t row) {
-    const int64_t picture = row / f.picture_pitch, in_picture = row % f.picture_pitch;
-    return in_picture < rows && row < all ? (picture * outputs * f.high.out + unit.first + in_picture) * width : int64_t{-1};
+    const int64_t picture = row / between, in_picture = row % between;
+    return in_picture < rows && row < all
+               ? picture * outputs * f.high.out * f.wide.out + unit.first * f.wide.out + in_picture * width
+               : int64_t{-1};
   };
   int64_t count = 0;
   const auto part = [&](int64_t row, int64_t column) -> Stretch::Part {  // lane 0 is in this column, perhaps before the first
@@ -61,12 +67,12 @@ int64_t list_stretches(const Flat& f, int64_t outputs, const Unit& unit, Stretch
   };
   if (by_rows) {
     for (int64_t row = 0; row < all; ++row)
-      for (int64_t i = 0; i < width && row_at(row) >= 0; i += V) to[count++] = {row * f.pitch + i, {part(row, i), {0, 0, 0}}};
+      for (int64_t i = 0; i < width && row_at(row) >= 0; i += V) to[count++] = {row * pitch + i, {part(row, i), {0, 0, 0}}};
     return count;
   }
   for (int64_t at = 0; at < extent; at += V) {
-    const int64_t row = at / f.pitch, column = at % f.pitch;
-    const Stretch s{at, {part(row, column), part(row + 1, column - f.pitch)}};
+    const int64_t row = at / pitch, column = at % pitch;
+    const Stretch s{at, {part(row, column), part(row + 1, column - pitch)}};
     if (s.parts[0].end || s.parts[1].end) to[count++] = s;
   }
   return count;

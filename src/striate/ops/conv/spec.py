@@ -144,6 +144,7 @@ SAMPLES = [
         "first layer, stride 2", (1, 3, 61, 66), 33, (7, 7), stride=2, padding=((3, 2), (1, 4)), bias=False
     ),
     _call("first layer, stride 4", (2, 4, 66, 98), 17, (6, 5), stride=4),
+    _call("first layer, patches", (4, 3, 60, 68), 24, (4, 4), stride=4),
     _call("first layer, same", (2, 3, 39, 41), 36, (5, 4), stride=2, padding="same"),
     _call("first layer, narrow", (40, 3, 14, 9), 16, (3, 3), padding=1),
     _call("first layer, one row", (8, 1, 1, 600), 40, (1, 9), padding=(0, 4)),
