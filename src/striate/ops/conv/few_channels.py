@@ -25,9 +25,15 @@ from striate.ops.conv.depthwise import output_sizes
 FEW, FIRST = 15, 4  # PyTorch's blocks of 16 channels are as fast
 LEAST = 512  # numbers of a picture: smaller calls take as long as it takes to call
 SMALL = f"less than {LEAST} numbers a picture: the call itself is what takes time"
-# What PyTorch is faster at in first layers of many channels: calls of few multiply-adds, kernels of many taps, rows
-# whose samples are not parted by whole registers.
-LEAST_WORK, MOST_TAPS, PARTED = 2**20, 192, (1, 2, 4)
+# Bounds of first layers of many channels; beyond them PyTorch is faster.
+LEAST_WORK = 2**20  # multiply-adds of a call
+LEAST_EACH = 32  # multiply-adds for a sample: it takes a few to part it
+MOST_TAPS = 400
+LEAST_REACHES = (
+    4  # of a window in a picture's height: in smaller ones PyTorch leaves out many taps in the padding
+)
+LEAST_COLUMNS = 8  # of the result: half a register
+PARTED = (1, 2, 4)  # strides along a row whose samples are parted by whole registers
 MOST_STRIDE = 8  # as many planes has a tile for each channel and dimension
 THEIRS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d}
 
@@ -84,10 +90,17 @@ def is_first_layers(input: Tensor, weight: Tensor, stride: Any) -> bool:
     if input.dim() != 4 or input.dtype != torch.float32 or goes_on_last(input, weight):
         return False
     down, along = stride if isinstance(stride, tuple | list) and len(stride) == 2 else (stride, stride)
-    if along not in PARTED or down not in range(1, MOST_STRIDE + 1) or prod(weight.shape[1:]) > MOST_TAPS:
-        return False
     outputs, _, height, width = weight.shape
-    return holds(input.numel() * outputs * height * width >= LEAST_WORK * down * along)
+    if along not in PARTED or down not in range(1, MOST_STRIDE + 1) or height < down or width < along:
+        return False  # in the last two cases samples that nobody reads would be parted too
+    each = outputs * height * width
+    if prod(weight.shape[1:]) > MOST_TAPS or each < LEAST_EACH * down * along:
+        return False
+    if not holds(input.shape[2] >= LEAST_REACHES * (height - 1)):
+        return False
+    if not holds(input.shape[3] >= LEAST_COLUMNS * along + width - along):
+        return False
+    return holds(input.numel() * each >= LEAST_WORK * down * along)
 
 
 def stays_inside(sizes: Any, kernel: Any, pairs: Any, dilation: tuple[int, ...]) -> bool:

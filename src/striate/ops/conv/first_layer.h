@@ -7,24 +7,36 @@
 constexpr int OUTPUTS = REGISTERS == 32 ? 8 : 4;  // channels whose sums are kept in registers together
 constexpr int COLUMNS = 3;                        // vectors of each
 
-// Where a vector's positions are in a tile and in a channel of the result: the end of one row and the beginning of
-// the next, or one of them.
+// A vector's positions: neighbours in the result, where rows follow each other, but from two rows of the tile if a row
+// ends among them; and from two pictures, which the result has in two places.
 struct Stretch {
-  int64_t from;
-  struct Part {
-    int64_t to;
-    int begin, end;  // lanes; the number of lane 0 would be at `to`
-  } parts[2];
+  int64_t from[2], to[2];  // where lane 0 would be
+  int first, end;          // lanes of the first row, of both
 };
 
 #if defined(STRIATE_AVX512)
-STRIATE_INLINE void store_between(float* to, floats value, int begin, int end) {
-  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << end) - (1u << begin)), value);
+using Later = __mmask16;
+STRIATE_INLINE Later lanes_from(int first) { return static_cast<Later>(~0u << first); }
+STRIATE_INLINE floats load_later(floats value, Later later, const float* from) {
+  return _mm512_mask_loadu_ps(value, later, from);
 }
+#else
+using Later = ints;
+STRIATE_INLINE Later lanes_from(int first) {
+  ints lane;
+  UNROLLED(i, LANES) lane[i] = i;
+  return lane >= first;
+}
+STRIATE_INLINE floats load_later(floats value, Later later, const float* from) { return select(later, load(from), value); }
 #endif
+
 template <class T>
 STRIATE_INLINE void store_between(T* to, vec<T> value, int begin, int end) {
-  for (int i = begin; i < end; ++i) store_one(to + i, value[i]);
+#if defined(STRIATE_AVX512)
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << end) - (1u << begin)), value);
+#else
+  for (int i = begin; i < end; ++i) to[i] = value[i];
+#endif
 }
 
 // Weights (outputs, taps) as blocks of [tap][OUTPUTS], the last one filled up with zeros; the bias likewise.
@@ -38,75 +50,70 @@ void pack_outputs(int64_t outputs, int64_t taps, const T* weight, const T* bias,
   }
 }
 
-// The stretches of a unit, which hold all positions of the result's rows. A row begins a vector, unless rows that follow
-// each other, with what is between them, take fewer vectors.
+// The stretches that hold all positions of a unit's rows, with an idle lane only at the end, or where three rows of less
+// than a vector would meet.
 template <class T>
 int64_t list_stretches(const Flat& f, int64_t outputs, const Unit& unit, Stretch* to) {
   constexpr int V = lanes<T>;
-  const int64_t left = f.high.out - unit.first;
-  int64_t width = f.wide.out, pitch = f.pitch, rows = left < unit.rows ? left : unit.rows, between = f.picture_pitch;
-  if (rows < 1) return 0;
-  if (width == pitch) {  // nothing is between the rows: they are one
-    width *= rows, pitch *= between;
-    rows = between = 1;
-  }
-  const int64_t all = (unit.pictures - 1) * between + rows, extent = (all - 1) * pitch + width;
-  const bool by_rows = pitch < V || unit.pictures * rows * ((width + V - 1) / V) <= (extent + V - 1) / V;
-  // Where a row of the tile belongs, or -1.
-  const auto row_at = [&](int64_t row) {
-    const int64_t picture = row / between, in_picture = row % between;
-    return in_picture < rows && row < all
-               ? picture * outputs * f.high.out * f.wide.out + unit.first * f.wide.out + in_picture * width
-               : int64_t{-1};
-  };
-  int64_t count = 0;
-  const auto part = [&](int64_t row, int64_t column) -> Stretch::Part {  // lane 0 is in this column, perhaps before the first
-    const int64_t at = row_at(row), end = width - column < V ? width - column : V;
-    return at < 0 || end <= 0 || column <= -V ? Stretch::Part{0, 0, 0}
-                                : Stretch::Part{at + column, static_cast<int>(column < 0 ? -column : 0), static_cast<int>(end)};
-  };
-  if (by_rows) {
-    for (int64_t row = 0; row < all; ++row)
-      for (int64_t i = 0; i < width && row_at(row) >= 0; i += V) to[count++] = {row * pitch + i, {part(row, i), {0, 0, 0}}};
-    return count;
-  }
-  for (int64_t at = 0; at < extent; at += V) {
-    const int64_t row = at / pitch, column = at % pitch;
-    const Stretch s{at, {part(row, column), part(row + 1, column - pitch)}};
-    if (s.parts[0].end || s.parts[1].end) to[count++] = s;
+  const int64_t width = f.wide.out, left = f.high.out - unit.first, rows = left < unit.rows ? left : unit.rows;
+  const int64_t all = unit.pictures * rows, plane = f.high.out * width;
+  const auto from = [&](int64_t row) { return (row / rows * f.picture_pitch + row % rows) * f.pitch; };
+  const auto belongs = [&](int64_t row) { return row / rows * outputs * plane + (unit.first + row % rows) * width; };
+  int64_t count = 0, column = 0;
+  for (int64_t row = 0; row < all;) {
+    const int here = static_cast<int>(width - column < V ? width - column : V);
+    Stretch s{{from(row) + column, 0}, {belongs(row) + column, 0}, here, here};
+    s.from[1] = s.from[0], s.to[1] = s.to[0];
+    column += here;
+    if (column == width) ++row, column = 0;
+    if (here < V && row < all) {
+      column = width < V - here ? width : V - here;
+      s.from[1] = from(row) - here, s.to[1] = belongs(row) - here;
+      s.end += static_cast<int>(column);
+      if (column == width) ++row, column = 0;
+    }
+    if (s.from[0] == s.from[1] && s.to[0] == s.to[1]) s.first = s.end;  // nothing is between the rows
+    to[count++] = s;
   }
   return count;
 }
 
-// OUTPUTS channels of the result at N stretches.
-template <class T, int N>
+// OUTPUTS channels of the result at N stretches; `two`: some of them are of two rows.
+template <class T, int N, bool two>
 void convolve_stretches(const Stretch* stretches, const arithmetic<T>* tile, const int64_t* offsets, int64_t taps,
                         const arithmetic<T>* weights, const arithmetic<T>* start, T* to, int64_t plane, int outputs) {
   using V = vec<T>;
   V sums[OUTPUTS][N];
   UNROLLED(o, OUTPUTS)
     UNROLLED(i, N) sums[o][i] = broadcast<V>(start[o]);
-  const arithmetic<T>* from[N];
-  UNROLLED(i, N) from[i] = tile + stretches[i].from;
+  const arithmetic<T>* from[2][N];
+  Later later[N];
+  UNROLLED(i, N) {
+    from[0][i] = tile + stretches[i].from[0], from[1][i] = tile + stretches[i].from[1];
+    later[i] = lanes_from(stretches[i].first);
+  }
   for (int64_t t = 0; t < taps; ++t, weights += OUTPUTS) {
     V x[N];
-    UNROLLED(i, N) x[i] = load(from[i] + offsets[t]);
+    UNROLLED(i, N) {
+      x[i] = load(from[0][i] + offsets[t]);
+      if constexpr (two) x[i] = load_later(x[i], later[i], from[1][i] + offsets[t]);
+    }
     UNROLLED(o, OUTPUTS) {
       const V weight = broadcast<V>(weights[o]);
       UNROLLED(i, N) sums[o][i] = fma(x[i], weight, sums[o][i]);
     }
   }
   UNROLLED(i, N) {
-    const auto& [first, second] = stretches[i].parts;
-    if (first.end - first.begin == lanes<T>) {
-      UNROLLED(o, OUTPUTS)
-        if (o < outputs) store(to + first.to + o * plane, sums[o][i]);
-    } else {
-      UNROLLED(o, OUTPUTS)
-        if (o < outputs) {
-          store_between(to + first.to + o * plane, sums[o][i], first.begin, first.end);
-          if (second.end) store_between(to + second.to + o * plane, sums[o][i], second.begin, second.end);
-        }
+    const Stretch& s = stretches[i];
+    const bool whole = s.end == lanes<T> && s.to[0] == s.to[1];
+    UNROLLED(o, OUTPUTS) {
+      if (o >= outputs) break;
+      if (whole) {
+        store(to + s.to[0] + o * plane, sums[o][i]);
+      } else {
+        store_between(to + s.to[0] + o * plane, sums[o][i], 0, s.first);
+        store_between(to + s.to[1] + o * plane, sums[o][i], s.first, s.end);
+      }
     }
   }
 }
@@ -153,7 +160,11 @@ void convolve_unit(const Stretch* stretches, int64_t count, const arithmetic<T>*
     const int here = static_cast<int>(outputs - o < OUTPUTS ? outputs - o : OUTPUTS);
     const auto run = [&](auto n, int64_t at) {
       ahead.step();
-      convolve_stretches<T, n.value>(stretches + at, tile, f.taps, taps, weights, start + o, to + o * plane, plane, here);
+      const Stretch* now = stretches + at;
+      bool two = false;
+      for (int i = 0; i < n.value; ++i) two = two || now[i].first < now[i].end;
+      const auto convolve = two ? convolve_stretches<T, n.value, true> : convolve_stretches<T, n.value, false>;
+      convolve(now, tile, f.taps, taps, weights, start + o, to + o * plane, plane, here);
     };
     int64_t at = 0;
     for (; at + COLUMNS <= count; at += COLUMNS) run(std::integral_constant<int, COLUMNS>{}, at);

@@ -62,13 +62,18 @@ struct TileRow {
   int64_t stride, before, line;  // of the columns; numbers between the planes of two phases
 
   A* of(int64_t q) const { return data + (before + q) % stride * line + (before + q) / stride; }
+  template <int S>  // a stride that is known: dividing by another takes as long as parting a dozen samples
+  A* of(int q) const {
+    const auto at = static_cast<uint64_t>(before + q);
+    return data + static_cast<int64_t>(at % S) * line + static_cast<int64_t>(at / S);
+  }
 };
 
 template <class T, int S>
 void pack_plain(const T* from, int64_t size, const TileRow<arithmetic<T>>& to, int64_t channel) {
   constexpr int V = lanes<T>;
   arithmetic<T>* line[S];
-  UNROLLED(q, S) line[q] = to.of(q) + channel * to.channel;
+  UNROLLED(q, S) line[q] = to.template of<S>(q) + channel * to.channel;
   int64_t i = 0;
   for (; (i + V) * S <= size; i += V) {
     vec<T> v[S];
@@ -87,7 +92,7 @@ template <class T, int S>
 void unpack_plain(const TileRow<const arithmetic<T>>& from, int64_t channel, int64_t size, T* to) {
   constexpr int V = lanes<T>;
   const arithmetic<T>* line[S];
-  UNROLLED(q, S) line[q] = from.of(q) + channel * from.channel;
+  UNROLLED(q, S) line[q] = from.template of<S>(q) + channel * from.channel;
   int64_t i = 0;
   for (; (i + V) * S <= size; i += V) {
     vec<T> v[S];
