@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 
 from striate import functional
 from striate.errors import ArgumentTypeError
-from striate.ops import _plan
+from striate.ops import _library, _plan
 from striate.ops._plan import planned
 from striate.ops._registry import operators
 
@@ -43,6 +43,14 @@ def test_calls_that_look_alike_have_one_plan():
         is first
     )
     assert len(seen) == 1
+
+
+def test_without_the_kernels_there_is_another_plan(monkeypatch):
+    plan, seen = counting()
+    plan((X, None), 1)
+    monkeypatch.setattr(_library, "NATIVE", _library.Native(not _library.NATIVE.loaded, "the other way"))
+    plan((X, None), 1)
+    assert len(seen) == 2
 
 
 @pytest.mark.parametrize(

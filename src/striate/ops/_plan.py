@@ -19,6 +19,7 @@ from torch.autograd import forward_ad
 from torch.compiler import is_dynamo_compiling
 from torch.nn import Parameter
 
+from striate.ops import _library
 from striate.ops._layout import dense, is_dense
 
 MOST = 1024  # plans of one operator
@@ -31,8 +32,8 @@ def planned(choose: Callable[..., P]) -> Callable[..., P]:
     """``plan(tensors, *options)``, which keeps what ``choose(*tensors, *options)`` gives for tensors on the CPU.
 
     That is the function of the tensors alone that computes such a call, or ``None`` where there is none. It must
-    follow from sizes, strides and dtypes of the tensors, from whether they want gradients, and from the options, and
-    must hold no tensor.
+    follow from sizes, strides and dtypes of the tensors, from whether they want gradients, from whether there are
+    kernels, and from the options, and must hold no tensor.
 
     Graphs, autocast, function transforms, tensors of other classes or other devices, lists and other options that may
     change are looked at every time. An error is not kept.
@@ -49,7 +50,7 @@ def planned(choose: Callable[..., P]) -> Callable[..., P]:
             or is_autocast_enabled("cpu")
         ):
             return choose(*tensors, *options)
-        looks: list[Any] = [is_grad_enabled(), _get_mkldnn_enabled(), options]
+        looks: list[Any] = [is_grad_enabled(), _get_mkldnn_enabled(), _library.NATIVE.loaded, options]
         try:
             for tensor in tensors:
                 if tensor is None:
