@@ -28,7 +28,7 @@ SMALL = f"less than {LEAST} numbers a picture: the call itself is what takes tim
 # Bounds of first layers of many channels; beyond them PyTorch is faster.
 LEAST_WORK = 2**20  # multiply-adds of a call
 LEAST_EACH = 32  # multiply-adds for a sample: it takes a few to part it
-MOST_TAPS = 400
+MOST_TAPS = 160
 LEAST_REACHES = (
     4  # of a window in a picture's height: in smaller ones PyTorch leaves out many taps in the padding
 )

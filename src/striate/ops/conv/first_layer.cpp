@@ -35,8 +35,12 @@ Flat describe(const Tensor& input, const Tensor& weight, const Ints& stride, con
   return f;
 }
 
-// Strips of as many rows of the result: the plan's are of the tile's rows, of which the last ones are only read.
+// Strips of as many rows of the result, enough to keep the threads busy: the plan's are of the tile's rows, of which the
+// last ones are only read, and few where strips share many rows, which costs little where many channels read them.
 void even_strips(Flat& f) {
+  constexpr int64_t LEAST_ROWS = 4;
+  const int64_t wanted = (SHARES + f.pictures - 1) / f.pictures, most = f.high.out / LEAST_ROWS;
+  if (f.each == 1 && f.strips < wanted && f.strips < most) f.strips = wanted < most ? wanted : most;
   if (f.strips == 1) return;
   f.strip = (f.high.out + f.strips - 1) / f.strips;
   f.strips = (f.high.out + f.strip - 1) / f.strip;
