@@ -77,10 +77,11 @@ def planned(choose: Callable[..., P]) -> Callable[..., P]:
                 kept[key] = (chosen, options)
             return chosen
         chosen, alike = found
-        # Equal options may still differ: 1, True and 1.0.
-        if all(map(is_, options, alike)) or repr(options) == repr(alike):
-            return chosen
-        return choose(*tensors, *options)
+        if not all(map(is_, options, alike)):
+            if repr(options) != repr(alike):  # equal, and yet others: 1, True and 1.0
+                return choose(*tensors, *options)
+            kept[key] = (chosen, options)  # which come again, as a layer's do
+        return chosen
 
     return plan
 
