@@ -27,8 +27,10 @@ template <class T>
 void avg_pool_forward(const Windows& w, const Divisors& divisors, const T* x, T* y) {
   using A = arithmetic<T>;
   if (w.input_last) return avg_pool_last(w, divisors, x, y);
-  if (is_whole(w)) return avg_of_pictures(x, w.images * w.channels, w.in_size(), divisors.of<A>(0, 0, 0), y);
-  if (has_small_planes(w)) return avg_pool_small<T, false>(w, divisors, x, y);
+  if constexpr (has_special<T>(SET)) {
+    if (is_whole(w)) return avg_of_pictures(x, w.images * w.channels, w.in_size(), divisors.of<A>(0, 0, 0), y);
+    if (has_small_planes(w)) return avg_pool_small<T, false>(w, divisors, x, y);
+  }
   const auto columns = taps_of_columns<A>(divisors, w.axis[2].out);
   reduce_rows<Means<A>, Total>(w, x, y, divisors, columns);
 }
@@ -37,7 +39,9 @@ template <class T>
 void avg_pool_backward(const Windows& w, const Divisors& divisors, const T* dy, T* dx) {
   using A = arithmetic<T>;
   if (w.input_last) return avg_pool_last_backward(w, divisors, dy, dx);
-  if (is_whole(w)) return avg_of_pictures_backward(dy, w.images * w.channels, w.in_size(), divisors.of<A>(0, 0, 0), dx);
-  if (has_small_planes(w)) return avg_pool_small<T, true>(w, divisors, dy, dx);
+  if constexpr (has_special<T>(SET)) {
+    if (is_whole(w)) return avg_of_pictures_backward(dy, w.images * w.channels, w.in_size(), divisors.of<A>(0, 0, 0), dx);
+    if (has_small_planes(w)) return avg_pool_small<T, true>(w, divisors, dy, dx);
+  }
   avg_pool_rows_backward(w, divisors, dy, dx);
 }

@@ -69,32 +69,37 @@ STRIATE_INLINE bool are_ordinary(V sums, int count) {
 }
 #endif
 
-// P: 1, 2, 3, or 0 for any other p.
+// P: the power, or ANY: `p` says it.
+constexpr int ANY = 0;
 template <class T, int P>
 struct Norms {
   using A = arithmetic<T>;
   using V = vec<A>;
   static constexpr bool TAPS = std::is_same_v<T, bf16>;  // a rounded norm is computed again, not read
-  static constexpr int LINES = P > 2 || P == 0 ? 2 : 1;
+  static constexpr int LINES = P == 1 || P == 2 ? 1 : 2;
 
   double p, full;  // the taps that a sum is scaled up to; 1 for the power mean
   const T *dy, *norms;
   T* y;
 
+  STRIATE_INLINE bool is(int power) const { return P == ANY ? p == power : P == power; }
   STRIATE_INLINE V weight(const Place<A>& place) const { return broadcast<V>(full) / place.taps; }
 
   template <class Taps, class Inside>
   STRIATE_INLINE V norm(const Taps& taps, int64_t at, const Inside& inside, const Place<A>& place) const {
     V sum{};
-    if constexpr (P == 1 || P == 2) {
+    if (is(1)) {
+      taps.each([&](int64_t t) { sum += magnitude(inside.pick(t, taps.load(t, at), V{})); });
+      return sum * weight(place);
+    }
+    if (is(2)) {
       taps.each([&](int64_t t) {
         const V x = inside.pick(t, taps.load(t, at), V{});
-        sum += P == 1 ? magnitude(x) : x * x;
+        sum += x * x;
       });
-      sum *= weight(place);
-      return P == 1 ? sum : square_root(sum);
+      return square_root(sum * weight(place));
     }
-    if constexpr (P == 3) {
+    if (is(3)) {
       taps.each([&](int64_t t) {
         const V x = magnitude(inside.pick(t, taps.load(t, at), V{}));
         sum += x * x * x;
@@ -105,7 +110,7 @@ struct Norms {
     }
     V largest{};
     taps.each([&](int64_t t) { largest = larger(largest, magnitude(inside.pick(t, taps.load(t, at), V{}))); });
-    if constexpr (P == 3) {
+    if (is(3)) {
       // Powers of two take out the largest number's exponent: two of them, for its reciprocal may overflow.
       using F = Format<A>;
       using I = whole_of<V>;
@@ -123,7 +128,7 @@ struct Norms {
       const V found = root * reinterpret_cast<V>((bias + exponent) << F::mantissa) * back;
       const V infinite = broadcast<V>(__builtin_inf());
       return largest == V{} ? largest : (largest < infinite ? found : largest);
-    } else {
+    } else if constexpr (P == ANY) {
       const V infinite = broadcast<V>(__builtin_inf());
       const V unit = largest == V{} ? broadcast<V>(1) : (largest == infinite ? broadcast<V>(1) : largest);
       taps.each([&](int64_t t) {
@@ -131,6 +136,7 @@ struct Norms {
       });
       return power(sum * weight(place), broadcast<V>(1 / p)) * unit;
     }
+    return sum;
   }
 
   template <class Taps, class Inside>
@@ -142,7 +148,7 @@ struct Norms {
   STRIATE_INLINE void note(const Taps& taps, int64_t at, const Inside& inside, const Place<A>& place, A* to,
                            int64_t length, A*, int64_t) const {
     const V share = load_some(dy + place.index, place.count) * weight(place);
-    if constexpr (P == 1) {
+    if (is(1)) {
       store_some(to, share, place.count);
       return;
     }
@@ -151,7 +157,7 @@ struct Norms {
       found = norm(taps, at, inside, place);
     else
       found = load_some(norms + place.index, place.count);
-    if constexpr (P == 2) {
+    if (is(2)) {
       store_some(to, found == V{} ? V{} : share / found, place.count);
     } else {
       store_some(to, share, place.count);
@@ -161,57 +167,57 @@ struct Norms {
 
   STRIATE_INLINE void gather(V& sum, V x, const A* notes, int64_t length, int64_t, const Place<A>&) const {
     const V share = load(notes);
-    if constexpr (P == 1 || P == 2) {
+    if (is(1) || is(2)) {
       sum += share;
       return;
     }
     const V norm = load(notes + length), ratio = magnitude(x) / norm;
-    const V slope = share * (P == 3 ? ratio * ratio : power(ratio, broadcast<V>(p - 1)));
+    V slope = share * ratio * ratio;
+    if constexpr (P == ANY)
+      if (p != 3) slope = share * power(ratio, broadcast<V>(p - 1));
     sum += norm == V{} ? V{} : (x == V{} ? V{} : slope);
   }
 
   STRIATE_INLINE V gradient(V sum, V x) const {
-    if constexpr (P == 2) return sum * x;
+    if (is(2)) return sum * x;
     const V signed_sum = x < V{} ? -sum : sum;
     return x == V{} ? V{} : signed_sum;
   }
 };
 
 template <class T, int P>
-void norms_of(const Windows& w, const Counts& counts, double p, double full, const T* x, T* y) {
+void norms_of(const Windows& w, const Counts& counts, double full, const T* x, T* y) {
   using A = arithmetic<T>;
-  if constexpr (P == 1 || P == 2) {
-    const auto columns = taps_of_columns<A>(counts, w.axis[2].out);
-    if (!w.input_last) return reduce_rows<Roots<A, P>, Powers<P>>(w, x, y, full, counts, columns);
-    reduce_last<Powers<P>>(w, x, y, [&](int64_t depth, int64_t row, int64_t column) {
-      const vec<A> weight = broadcast<vec<A>>(static_cast<A>(full) / (counts.of_row<A>(depth, row) * columns[column]));
-      return [weight](int64_t, int, vec<A> sum) { return Roots<A, P>::root(sum, weight); };
-    });
-  } else {
-    const Norms<T, P> pool{p, full, nullptr, nullptr, y};
-    if constexpr (has_special<T>(SET))
-      if (are_squares<T>(w)) return pool_squares(w, x, pool);
-    pool_windows(w, counts, counts, x, pool);
-  }
-}
-template <class T, int P>
-void gradient_of(const Windows& w, const Counts& counts, double p, double full, const T* x, const T* dy,
-                 const T* norms, T* dx) {
-  const Norms<T, P> pool{p, full, dy, norms, nullptr};
-  if constexpr (has_special<T>(SET))
-    if (are_squares<T>(w)) return gradient_of_squares<T>(w, x, dx, pool, 0, nullptr);
-  pool_gradient<T>(w, counts, counts, x, dx, pool, 0, nullptr);
+  const auto columns = taps_of_columns<A>(counts, w.axis[2].out);
+  if (!w.input_last) return reduce_rows<Roots<A, P>, Powers<P>>(w, x, y, full, counts, columns);
+  reduce_last<Powers<P>>(w, x, y, [&](int64_t depth, int64_t row, int64_t column) {
+    const vec<A> weight = broadcast<vec<A>>(static_cast<A>(full) / (counts.of_row<A>(depth, row) * columns[column]));
+    return [weight](int64_t, int, vec<A> sum) { return Roots<A, P>::root(sum, weight); };
+  });
 }
 
 template <class T>
 void lp_pool_forward(const Windows& w, const Counts& counts, double p, double full, const T* x, T* y) {
-  (p == 1 ? norms_of<T, 1> : p == 2 ? norms_of<T, 2> : p == 3 ? norms_of<T, 3> : norms_of<T, 0>)(w, counts, p, full, x, y);
+  const Norms<T, ANY> pool{p, full, nullptr, nullptr, y};
+  if constexpr (has_special<T>(SET)) {
+    if (p == 1) return norms_of<T, 1>(w, counts, full, x, y);
+    if (p == 2) return norms_of<T, 2>(w, counts, full, x, y);
+    if (are_squares<T>(w))
+      return p == 3 ? pool_squares(w, x, Norms<T, 3>{p, full, nullptr, nullptr, y}) : pool_squares(w, x, pool);
+  }
+  pool_windows(w, counts, counts, x, pool);
 }
 template <class T>
 void lp_pool_backward(const Windows& w, const Counts& counts, double p, double full, const T* x, const T* dy,
                       const T* norms, T* dx) {
-  (p == 1   ? gradient_of<T, 1>
-   : p == 2 ? gradient_of<T, 2>
-   : p == 3 ? gradient_of<T, 3>
-            : gradient_of<T, 0>)(w, counts, p, full, x, dy, norms, dx);
+  const Norms<T, ANY> pool{p, full, dy, norms, nullptr};
+  if constexpr (has_special<T>(SET)) {
+    const Norms<T, 2> squares{p, full, dy, norms, nullptr};
+    if (are_squares<T>(w)) {
+      const auto run = [&](const auto& one) { gradient_of_squares<T>(w, x, dx, one, 0, nullptr); };
+      return p == 2 ? run(squares) : p == 3 ? run(Norms<T, 3>{p, full, dy, norms, nullptr}) : run(pool);
+    }
+    if (p == 2) return pool_gradient<T>(w, counts, counts, x, dx, squares, 0, nullptr);
+  }
+  pool_gradient<T>(w, counts, counts, x, dx, pool, 0, nullptr);
 }

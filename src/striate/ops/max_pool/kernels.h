@@ -29,8 +29,10 @@ void max_pool_forward(const Windows& w, const T* x, T* y, uint8_t* winners) {
     const auto as_it_is = [](int64_t, int, auto value) { return value; };
     return reduce_last<Largest>(w, x, y, [&](int64_t, int64_t, int64_t) { return as_it_is; });
   }
-  if (is_whole(w)) return max_of_pictures(x, w.images * w.channels, w.in_size(), y, winners);
-  if (has_small_planes(w)) return max_pool_small(w, x, y, winners);
+  if constexpr (has_special<T>(SET)) {
+    if (is_whole(w)) return max_of_pictures(x, w.images * w.channels, w.in_size(), y, winners);
+    if (has_small_planes(w)) return max_pool_small(w, x, y, winners);
+  }
   if (winners) return max_pool_rows_winners(w, x, y, winners);
   reduce_rows<AsItIs, Largest>(w, x, y);
 }
@@ -38,7 +40,9 @@ void max_pool_forward(const Windows& w, const T* x, T* y, uint8_t* winners) {
 template <class T>
 void max_pool_backward(const Windows& w, const T* dy, const uint8_t* winners, T* dx) {
   if (w.input_last) return max_pool_last_backward(w, dy, winners, dx);
-  if (is_whole(w)) return max_of_pictures_backward(dy, winners, w.images * w.channels, w.in_size(), dx);
-  if (has_small_planes(w)) return max_pool_small_backward(w, dy, winners, dx);
+  if constexpr (has_special<T>(SET)) {
+    if (is_whole(w)) return max_of_pictures_backward(dy, winners, w.images * w.channels, w.in_size(), dx);
+    if (has_small_planes(w)) return max_pool_small_backward(w, dy, winners, dx);
+  }
   max_pool_rows_backward(w, dy, winners, dx);
 }

@@ -8,18 +8,23 @@
 #include "_window_rows.h"
 #include "_squares.h"
 
-// GATED: the share of the largest is σ of the window's product with a gate; otherwise it is a number of the channel.
-template <class T, bool GATED>
+// Gated: the share of the largest is σ of the window's product with a gate; otherwise it is a number of the channel.
+enum class Kind { shared, gated, any };  // of any kind: `gated` says which
+
+template <class T, Kind KIND>
 struct Mix {
   using A = arithmetic<T>;
   using V = vec<A>;
   static constexpr bool TAPS = true;
-  static constexpr int LINES = GATED ? 4 : 3;  // for the largest, for each tap, which tap is the largest; for the gate
+  static constexpr int LINES = KIND == Kind::shared ? 3 : 4;  // for the largest, for each tap, which tap is the largest; for the gate
 
   const A* table;  // [tap][channel], or [channel]
   int64_t channels;
   const T* dy;
   T* y;
+  bool gated = KIND == Kind::gated;
+
+  STRIATE_INLINE bool is_gated() const { return KIND == Kind::any ? gated : KIND == Kind::gated; }
 
   struct Window {
     V largest, mean, share;
@@ -33,10 +38,10 @@ struct Mix {
       const V x = taps.load(t, at), counted = inside.pick(t, x, V{});
       largest = larger(largest, inside.pick(t, x, least));
       sum += counted;
-      if constexpr (GATED) score += counted * place.of_channels(table + taps.number[t] * channels);
+      if (is_gated()) score += counted * place.of_channels(table + taps.number[t] * channels);
     });
     Window window{place.inside < one ? V{} : largest, sum / place.taps, V{}};
-    if constexpr (GATED)
+    if (is_gated())
       window.share = one / (one + exp_of(-score));
     else
       window.share = place.of_channels(table);
@@ -64,14 +69,14 @@ struct Mix {
     store_some(to + length, gradient * (one - seen.share) / place.taps, place.count);
     store_some(to + 2 * length, winner, place.count);
     V slope = gradient * (seen.largest - seen.mean);
-    if constexpr (GATED) {
+    if (is_gated()) {
       slope *= seen.share * (one - seen.share);
       store_some(to + 3 * length, slope, place.count);
     }
     if (!sums) return;
     const V begin = broadcast<V>(place.known), end = broadcast<V>(place.count), lane = numbered<A>(0);
     const auto add = [&](A* sum, V value) { store(sum, load(sum) + (lane >= begin ? lane < end ? value : V{} : V{})); };
-    if constexpr (GATED)
+    if (is_gated())
       taps.each([&](int64_t t) { add(sums + taps.number[t] * step, slope * inside.pick(t, taps.load(t, at), V{})); });
     else
       add(sums, slope);
@@ -80,7 +85,7 @@ struct Mix {
   STRIATE_INLINE void gather(V& sum, V, const A* notes, int64_t length, int64_t tap, const Place<A>& place) const {
     const V number = broadcast<V>(static_cast<A>(tap));
     sum += load(notes + length) + (load(notes + 2 * length) == number ? load(notes) : V{});
-    if constexpr (GATED) sum += load(notes + 3 * length) * place.of_channels(table + tap * channels);
+    if (is_gated()) sum += load(notes + 3 * length) * place.of_channels(table + tap * channels);
   }
 
   STRIATE_INLINE V gradient(V sum, V) const { return sum; }
@@ -133,26 +138,24 @@ void mix_by_channel(const Windows& w, const Counts& counts, const arithmetic<T>*
 template <class T>
 void mixed_pool_forward(const Windows& w, const Counts& counts, const Counts& inside, bool gated,
                         const arithmetic<T>* table, const T* x, T* y) {
-  if (!gated) return mix_by_channel(w, counts, table, x, y);
-  const Mix<T, true> pool{table, w.channels, nullptr, y};
-  if constexpr (has_special<T>(SET))
-    if (are_squares<T>(w)) return pool_squares(w, x, pool);
-  pool_windows(w, counts, inside, x, pool);
-}
-
-template <class T, bool GATED>
-void gradient_of_mix(const Windows& w, const Counts& counts, const Counts& inside, const arithmetic<T>* table, const T* x,
-                     const T* dy, T* dx, arithmetic<T>* partials) {
-  const Mix<T, GATED> pool{table, w.channels, dy, nullptr};
-  const int64_t weights = !partials ? 0 : GATED ? w.taps() : 1;
-  if constexpr (has_special<T>(SET))
-    if (are_squares<T>(w)) return gradient_of_squares<T>(w, x, dx, pool, weights, partials);
-  pool_gradient<T>(w, counts, inside, x, dx, pool, weights, partials);
+  if constexpr (has_special<T>(SET)) {
+    if (!gated) return mix_by_channel(w, counts, table, x, y);
+    if (are_squares<T>(w)) return pool_squares(w, x, Mix<T, Kind::gated>{table, w.channels, nullptr, y});
+  }
+  pool_windows(w, counts, inside, x, Mix<T, Kind::any>{table, w.channels, nullptr, y, gated});
 }
 
 // `partials`: sums of each picture for the gradient of the table, [image][channel][tap] or [image][channel]; may be null.
 template <class T>
 void mixed_pool_backward(const Windows& w, const Counts& counts, const Counts& inside, bool gated,
                          const arithmetic<T>* table, const T* x, const T* dy, T* dx, arithmetic<T>* partials) {
-  (gated ? gradient_of_mix<T, true> : gradient_of_mix<T, false>)(w, counts, inside, table, x, dy, dx, partials);
+  const int64_t weights = !partials ? 0 : gated ? w.taps() : 1;
+  if constexpr (has_special<T>(SET))
+    if (are_squares<T>(w)) {
+      const auto run = [&](const auto& pool) { gradient_of_squares<T>(w, x, dx, pool, weights, partials); };
+      return gated ? run(Mix<T, Kind::gated>{table, w.channels, dy, nullptr})
+                   : run(Mix<T, Kind::shared>{table, w.channels, dy, nullptr});
+    }
+  const Mix<T, Kind::any> pool{table, w.channels, dy, nullptr, gated};
+  pool_gradient<T>(w, counts, inside, x, dx, pool, weights, partials);
 }
