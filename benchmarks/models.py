@@ -43,7 +43,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", nargs="+", choices=list(MODELS), default=list(MODELS))
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=9, help="at least; short steps have more")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--compile", action="store_true", help="torch.compile as a peer")
     parser.add_argument("--no-record", action="store_true")
@@ -150,7 +150,6 @@ def measure(name: str, rounds: int, compiled: bool, threads: int) -> dict[str, A
         "model": name,
         "input": list(x.shape),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "rounds": rounds,
         "changed": [f"{change.name}: {change.why}" for change in report.changed],
         "transformers": installed("transformers"),
     }
@@ -158,6 +157,7 @@ def measure(name: str, rounds: int, compiled: bool, threads: int) -> dict[str, A
         times = race({contender: both[what] for contender, both in steps.items()}, rounds)
         best, ratio = compare(times, "striate", list(names[1:]))
         row[what] = {
+            "rounds": len(times["striate"]),
             "seconds": {contender: round(median(values), 5) for contender, values in times.items()},
             "best_peer": best,
             "ratio": round(ratio, 3),

@@ -1,6 +1,6 @@
 """Every operator's benchmark cases: Striate against its peers, forward and forward + backward.
 
-    python benchmarks/operators.py                      all of them, about twenty minutes
+    python benchmarks/operators.py                      all of them, about ten minutes
     python benchmarks/operators.py --op depthwise pool  those whose operator or name has one of the words
     python benchmarks/operators.py --dtype bfloat16
     python benchmarks/operators.py --peers              against PyTorch's own operators only: two minutes
@@ -46,7 +46,7 @@ def main() -> None:
     )
     parser.add_argument("--op", nargs="+", default=[], metavar="WORD", help="only these")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="besides PyTorch")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=9, help="at least; short steps have more")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--no-contract", action="store_true", help="skip the contract tests; not recorded")
@@ -109,7 +109,6 @@ def measure(case: Case, wanted: list[str], rounds: int) -> list[dict[str, Any]]:
         "operator": case.spec.name,
         "case": str(case.call),
         "dtype": str(case.dtype).removeprefix("torch."),
-        "rounds": rounds,
         "macs": case.spec.macs(case.call),
         "bytes": case.traffic(),
         "absent": field.absent,
@@ -126,6 +125,7 @@ def measure(case: Case, wanted: list[str], rounds: int) -> list[dict[str, Any]]:
             shown = {n: round(median(times[n]) * 1e3, 4) for n in peers}
             mine = round(median(times[name]) * 1e3, 4)
             row[what] = {
+                "rounds": len(times[name]),
                 "milliseconds": {"striate": mine, **shown},
                 "best_peer": best,
                 "ratio": round(ratio, 3),

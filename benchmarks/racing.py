@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import random
 import time
 from collections.abc import Callable
 from statistics import median
@@ -13,13 +14,17 @@ import torch
 
 Step = Callable[[], Any]
 SHORTEST_TURN = 0.003  # seconds; shorter steps are repeated in a turn
+SHORTEST_RACE = 2.0  # seconds: nine turns of a step of a millisecond give ratios from 0.7 to 1.3 by chance
 LONGEST_WARM_UP = 0.05
 FAR_BEHIND = 2.5  # times the fastest
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt
 
 
-def race(steps: dict[str, Step], rounds: int, ours: str = "striate") -> dict[str, list[float]]:
-    """Seconds of each round: everybody once a round, the order turning.
+def race(
+    steps: dict[str, Step], rounds: int, ours: str = "striate", seconds: float = SHORTEST_RACE
+) -> dict[str, list[float]]:
+    """Seconds of each round: everybody once a round, in an order that is drawn anew for each, so that nobody always
+    comes after the same one. There are ``rounds`` at least, and more until ``seconds`` have gone by.
 
     A turn begins with a call that does not count, because the threads of whoever came before may still
     be spinning, and one's own have to be woken. Peers far behind the fastest after the first round
@@ -32,13 +37,15 @@ def race(steps: dict[str, Step], rounds: int, ours: str = "striate") -> dict[str
         started = time.perf_counter()
         step()
         expected[name] = time.perf_counter() - started
-    names = list(steps)
-    for number in range(rounds):
-        for name in names[number % len(names) :] + names[: number % len(names)]:
+    names, draw = list(steps), random.Random(0)
+    number, started = 0, time.perf_counter()
+    while number < rounds or time.perf_counter() - started < seconds:
+        for name in draw.sample(names, len(names)):
             times[name].append(turn(steps[name], expected[name]))
         if number == 0:
             fastest = min(times[name][0] for name in names)
             names = [n for n in names if n.startswith(ours) or times[n][0] <= FAR_BEHIND * fastest]
+        number += 1
     return times
 
 
@@ -87,5 +94,5 @@ def measure_rates(dtype: torch.dtype) -> dict[str, float]:
         ("flops", 2 * 1536**3, lambda: a @ b),
         ("bytes", 2 * source.numel() * 4, lambda: target.copy_(source)),
     ):
-        best[name] = work / min(race({"striate": step}, 12)["striate"])
+        best[name] = work / min(race({"striate": step}, 12, seconds=0)["striate"])
     return best
