@@ -12,7 +12,7 @@ Striate uses without kernels), torch.compile in the layout that is faster withou
 only, ONNX Runtime and OpenVINO with the weights as constants of their graphs. *Limit* is the time that
 the arithmetic or the memory traffic needs at the rates that this run measured: a large matrix product
 and a copy. The allocator keeps what is freed, so that nobody pays for new pages by chance. Memory is what a
-call takes beyond its arguments, from a process of its own.
+call takes beyond its arguments, from a process of its own. With ``--dtype bfloat16`` Striate's float32 races too.
 
 An operator whose contract tests fail is not reported, nor is a case whose values or gradients differ from
 float64. A peer that is missing, fails or differs is named.
@@ -97,10 +97,13 @@ class WrongError(Exception):
 def measure(case: Case, wanted: list[str], rounds: int) -> list[dict[str, Any]]:
     """A row for each layout: everybody's times in milliseconds, and the ratio to the best peer."""
     bound, exact = BOUNDS[case.dtype], case.exact()
-    ours = {}
+    ours, in_float32 = {}, {}
+    wide = None if case.dtype == torch.float32 else Case(case.spec, case.call, torch.float32)
     for last in case.layouts:
         name = "striate, channels last" if last else "striate"
         ours[name] = case.steps(last, case.run)
+        if wide:
+            in_float32[f"{name}, float32"] = wide.steps(last, wide.run)
         forward, both = ours[name]
         if (apart := max(distance([forward()], exact[:1]), distance(list(both()), exact))) > bound:
             raise WrongError(f"{name}: {apart:.2g} away from float64")
@@ -119,7 +122,8 @@ def measure(case: Case, wanted: list[str], rounds: int) -> list[dict[str, Any]]:
     ]
     for number, what in enumerate(("forward", "both")):
         peers = getattr(field, what)
-        times = race({**{name: steps[number] for name, steps in ours.items()}, **peers}, rounds)
+        own = {name: steps[number] for name, steps in (ours | in_float32).items()}
+        times = race({**own, **peers}, rounds)
         for row, name in zip(rows, ours, strict=True):
             best, ratio = compare(times, name, list(peers))
             shown = {n: round(median(times[n]) * 1e3, 4) for n in peers}
@@ -130,6 +134,8 @@ def measure(case: Case, wanted: list[str], rounds: int) -> list[dict[str, Any]]:
                 "best_peer": best,
                 "ratio": round(ratio, 3),
             }
+            if wide:
+                row[what]["to_float32"] = round(compare(times, name, [f"{name}, float32"])[1], 3)
     return rows
 
 
@@ -143,6 +149,7 @@ def told(row: dict[str, Any]) -> str:
         parts.append(
             f"{mine:8.2f} ms, best {found['milliseconds'][best]:8.2f} {SHORT.get(best, best):12}"
             f" {found['ratio']:6.2f}×, {limit(row, what) / mine:4.0%} of limit, {peak['striate' + added]:6.1f} MiB"
+            + (f", {found['to_float32']:.2f}× float32" if "to_float32" in found else "")
         )
     return "  |  ".join(parts)
 

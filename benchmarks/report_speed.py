@@ -61,9 +61,11 @@ def operators_part(
                     f"{found['ratio']:.2f}×",
                     f"{share(row, what):.0%}",
                     *peaks(row, what),
+                    *([f"{found['to_float32']:.2f}×"] if "to_float32" in found else []),
                 ]
             lines.append(line)
-        headings = ["operator", "case", "layout", *HEADINGS, *(f"{name}, with backward" for name in HEADINGS)]
+        every = HEADINGS if dtype == "float32" else [*HEADINGS, "to float32"]
+        headings = ["operator", "case", "layout", *every, *(f"{name}, with backward" for name in every)]
         parts += [f"\n## Operators, {dtype}\n", table(headings, lines), summary(chosen), where(chosen)]
         parts += missing(chosen)
     return parts
@@ -79,6 +81,12 @@ def summary(rows: list[Row]) -> str:
             f"{name}: {geometric_mean(ratios):.2f}× the best peer (geometric mean),"
             f" {reached} of {len(ratios)} lines at {NOISE}× or more."
         )
+        wider = [row[what]["to_float32"] for row in rows if "to_float32" in row[what]]
+        if wider:
+            reached = sum(ratio >= NOISE for ratio in wider)
+            told[-1] += (
+                f" {geometric_mean(wider):.2f}× Striate's float32, {reached} lines at {NOISE}× or more."
+            )
     rates = rows[-1]["rates"]
     told.append(
         f"The limit is {rates['flops'] / 1e9:.0f} GF/s or {rates['bytes'] / 1e9:.0f} GB/s,"
@@ -141,6 +149,19 @@ def never_slower(rows: list[Row]) -> Found:
     kind = "forward" if what == "forward" else "with backward"
     reached = sum(ratio >= NOISE for ratio in ratios.values())
     words = f"{worst:.2f}× at least ({case}, {layout}, {kind}), {reached} of {len(ratios)} within"
+    return words, worst / NOISE, chosen[-1]
+
+
+def in_bfloat16(rows: list[Row]) -> Found:
+    """The worst ratio of bfloat16 to Striate's own float32, forward and with backward."""
+    chosen = [row for row in cases(rows, "bfloat16") if "to_float32" in row["both"]]
+    if not chosen:
+        return None
+    ratios = {(row["case"], what): row[what]["to_float32"] for row in chosen for what in ("forward", "both")}
+    (case, what), worst = min(ratios.items(), key=lambda item: item[1])
+    kind = "forward" if what == "forward" else "with backward"
+    reached = sum(ratio >= NOISE for ratio in ratios.values())
+    words = f"{worst:.2f}× at least ({case}, {kind}), {reached} of {len(ratios)} within"
     return words, worst / NOISE, chosen[-1]
 
 
