@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from striate.functional import conv1d, conv2d
 from striate.ops._library import NATIVE, instruction_set
+from striate.ops.conv import few_channels
 from striate.ops.conv.few_channels import convolve, few_channels_obstacle, kernel_backward
 
 THEIRS = {1: F.conv1d, 2: F.conv2d}
@@ -130,6 +131,23 @@ def test_which_calls_get_them():
     assert why(grouped[0], torch.randn(32, 4, 3, 3), groups=8)
     with torch.autocast("cpu", torch.bfloat16):
         assert why(grouped, torch.randn(32, 4, 3, 3), groups=8)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("pairs", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "channels"), [(torch.bfloat16, 8), (torch.bfloat16, 4), (torch.float32, 8)]
+)
+def test_pairs_of_bfloat16_are_pytorchs(dtype, channels, pairs, trained, channels_last, monkeypatch):
+    monkeypatch.setattr(few_channels, "_multiplies_pairs", lambda: pairs)
+    form = torch.channels_last if channels_last else torch.contiguous_format
+    x = torch.randn(2, 32, 8, 8).to(dtype).to(memory_format=form)
+    weight = torch.randn(32, channels, 3, 3).to(dtype).requires_grad_(trained)
+    why = few_channels_obstacle(2, x, weight, None, 1, 32 // channels)
+    theirs = dtype == torch.bfloat16 and channels == 8 and pairs and (channels_last or not trained)
+    assert ("group of bfloat16" in why) is theirs
+    assert not why or theirs
 
 
 def test_layouts_follow_pytorch():

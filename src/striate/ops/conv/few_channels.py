@@ -2,7 +2,8 @@
 
 Where they are faster than PyTorch in both layouts, measured in ``docs/guide/kernels.md``:
 
-- groups of at most ``FEW`` channels, in and out: everything;
+- groups of at most ``FEW`` channels, in and out: everything; in bfloat16 on processors that multiply pairs of it,
+  groups of more than ``FEW_PAIRS`` only for gradients without channels last;
 - one group that reads at most ``FIRST`` channels, the first layer of a network: with up to ``FEW`` output
   channels everything; with more the input's gradient and, where ``is_first_layers`` says so, the convolution,
   while PyTorch computes the rest.
@@ -10,6 +11,7 @@ Where they are faster than PyTorch in both layouts, measured in ``docs/guide/ker
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -23,6 +25,9 @@ from striate.ops._plan import Plan, prepared
 from striate.ops.conv.depthwise import output_sizes
 
 FEW, FIRST = 15, 4  # PyTorch's blocks of 16 channels are as fast
+FEW_PAIRS = (
+    7  # in bfloat16, where the processor multiplies pairs of such numbers, as PyTorch's blocks then do
+)
 LEAST = 512  # numbers of a picture: smaller calls take as long as it takes to call
 SMALL = f"less than {LEAST} numbers a picture: the call itself is what takes time"
 # Bounds of first layers of many channels; beyond them PyTorch is faster.
@@ -56,6 +61,14 @@ def few_channels_obstacle(
     if groups > 1 and max(channels, outputs // groups) > FEW:
         return f"more than {FEW} channels in a group: PyTorch is as fast"
     if (
+        groups > 1
+        and input.dtype == torch.bfloat16
+        and max(channels, outputs // groups) > FEW_PAIRS
+        and _multiplies_pairs()
+        and (goes_on_last(input, weight) or not wants_gradient(input, weight, bias))
+    ):
+        return f"more than {FEW_PAIRS} channels in a group of bfloat16: PyTorch is as fast"
+    if (
         groups == 1
         and outputs > FEW
         and not wants_gradient(input)
@@ -74,6 +87,12 @@ def few_channels_obstacle(
     if torch.is_autocast_enabled("cpu"):
         return "inside autocast"
     return obstacle(input, weight, bias)
+
+
+@cache
+def _multiplies_pairs() -> bool:
+    """Whether the processor adds products of two pairs of bfloat16 in one instruction."""
+    return torch.cpu._is_avx512_bf16_supported()
 
 
 def holds(condition: Any) -> bool:
