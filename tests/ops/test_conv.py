@@ -381,14 +381,51 @@ def test_a_pointwise_convolution_is_a_product(with_bias: bool):
         _near(a, b)
 
 
+HAS_PRODUCTS = NATIVE.loaded and torch._C.has_mkl
+
+
 def test_large_pointwise_convolutions_are_products_where_columns_lie_side_by_side():
-    x, weight, bias = torch.empty(32, 8, 56, 56), torch.empty(96, 8, 1, 1), torch.empty(96)
-    assert is_pointwise(x, weight, bias, 1, 0, 1) is (NATIVE.loaded and torch._C.has_mkl)
+    x, weight, bias = torch.empty(32, 80, 56, 56), torch.empty(96, 80, 1, 1), torch.empty(96)
+    assert is_pointwise(x, weight, bias, 1, 0, 1) is HAS_PRODUCTS
     assert not is_pointwise(x[:8], weight, bias, 1, 0, 1)
     assert not is_pointwise(x.contiguous(memory_format=torch.channels_last), weight, bias, 1, 0, 1)
     assert not is_pointwise(x, weight, bias, 2, 0, 1)
     assert not is_pointwise(x.bfloat16(), weight.bfloat16(), bias.bfloat16(), 1, 0, 1)
     assert not is_pointwise(x[:, :0], weight[:, :0], bias, 1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("images", "ins", "outs", "side", "is_product"),
+    [
+        (8, 24, 96, 14, True),
+        (2, 16, 96, 14, True),
+        (1, 16, 96, 28, False),  # a single picture
+        (8, 128, 96, 14, False),  # many channels
+        (64, 16, 256, 6, False),  # more gradients of the weight than there are pixels
+        (2, 16, 96, 8, False),  # small
+    ],
+)
+def test_pointwise_convolutions_of_few_channels_are_products(images, ins, outs, side, is_product):
+    x, weight = torch.empty(images, ins, side, side), torch.empty(outs, ins, 1, 1)
+    assert is_pointwise(x, weight, None, 1, 0, 1) is (is_product and HAS_PRODUCTS)
+
+
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("of_weight", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("channels", [1, 12, 40])
+def test_pointwise_convolutions_have_pytorchs_layout(form, of_weight, channels):
+    x = torch.randn(8, channels, 20, 20).to(memory_format=form).requires_grad_()
+    weight = torch.randn(32, channels, 1, 1).to(memory_format=of_weight).requires_grad_()
+    found, wanted = SF.conv2d(x, weight), F.conv2d(x, weight)
+    assert found.stride() == wanted.stride()
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    gradient = torch.randn_like(wanted)
+    for a, b in zip(
+        torch.autograd.grad(found, (x, weight), gradient),
+        torch.autograd.grad(wanted, (x, weight), gradient),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-2)
 
 
 class _Dense(nn.Module):

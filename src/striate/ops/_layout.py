@@ -42,8 +42,6 @@ def suggests_channels_last(picture: Tensor) -> bool:
     channels that lie side by side.
     """
     sizes, strides = picture.shape, picture.stride()
-    if sizes[1] > 1 and picture.is_contiguous():
-        return False
     least = 0
     for axis in (1, 3, 2, 0):
         if strides[axis] < least or (axis == 0 and least == strides[1]):
