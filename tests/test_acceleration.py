@@ -60,7 +60,7 @@ def test_same_results_and_state_and_back_again(form):
     report = striate.accelerate(model)
     assert [change.name for change in report.changed] == ["3", "4", "5"]
     assert {refusal.name: refusal.why for refusal in report.left} == {
-        "0": "a first layer: with channels last PyTorch is as fast where its input wants no gradient",
+        "0": "a first layer: PyTorch with channels last is as fast if its input wants no gradient",
         "6": "dense: PyTorch is as fast",
     }
     assert list(model.state_dict()) == list(twin.state_dict())
