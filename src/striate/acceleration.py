@@ -205,7 +205,10 @@ def _convolution(module: nn.Module) -> tuple[bool, str]:
         if first > FIRST or is_volume:
             return False, "dense: PyTorch is as fast"
         if not isinstance(module, TRANSPOSED) and outs > FEW:
-            return False, "a first layer: PyTorch with channels last is as fast if its input wants no gradient"
+            return (
+                False,
+                "a first layer: PyTorch with channels last is as fast if its input wants no gradient",
+            )
         gain = f"{min(ins, outs)} channels: lanes are positions"
     elif ins == outs == 1:
         gain = "depthwise: gradients of input and weight in one sweep"
