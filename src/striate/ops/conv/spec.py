@@ -15,6 +15,7 @@ from striate.ops._spec import Call, InvalidCall, LayerSample, OpSpec, Shape, nor
 from striate.ops.conv.depthwise import depthwise_obstacle
 from striate.ops.conv.few_channels import few_channels_obstacle
 from striate.ops.conv.layer import FUNCTIONS, Conv1d, Conv2d, Conv3d, LazyConv1d, LazyConv2d, LazyConv3d
+from striate.ops.conv.pointwise import is_pointwise
 from striate.ops.conv.reference import conv
 
 
@@ -112,6 +113,8 @@ SAMPLES = [
     _call("empty batch", (0, 3, 5, 6), 2, (2, 3), padding=1),
     _call("ones everywhere", (1, 1, 1, 1), 1, (1, 1)),
     _call("1×1", (2, 5, 3, 4), 6, (1, 1)),
+    _call("1×1, larger", (5, 12, 21, 23), 17, (1, 1), padding="valid"),
+    _call("1×1, no bias", (3, 18, 30, 27), 7, (1, 1), bias=False),
     _call("kernel wider than the input", (2, 2, 2, 3), 3, (5, 4), padding=(2, 1)),
     _call("stride", (2, 3, 7, 8), 4, (3, 3), stride=(2, 3)),
     _call("stride larger than the kernel", (2, 3, 7, 8), 4, (2, 1), stride=3),
@@ -263,9 +266,12 @@ def _invalid(rank: int) -> list[InvalidCall]:
 def _kernel_obstacle(call: Call, tensors: Mapping[str, Any]) -> str:
     rank, groups = int(call.function[-2]), call.options.get("groups", 1)
     input, weight, bias = tensors["input"], tensors["weight"], tensors.get("bias")
+    stride = call.options.get("stride", 1)
     if groups == input.shape[1] == weight.shape[0] and groups != 1:
         return depthwise_obstacle(rank, input, weight, bias, groups)
-    return few_channels_obstacle(rank, input, weight, bias, call.options.get("stride", 1), groups)
+    if is_pointwise(input, weight, bias, stride, call.options.get("padding", 0), groups):
+        return "1×1 of few channels or of large pictures: its matrix products"
+    return few_channels_obstacle(rank, input, weight, bias, stride, groups)
 
 
 _LAYERS = [
@@ -309,6 +315,8 @@ SPEC = OpSpec(
             "ResNeXt, 8 channels a group, s2", (8, 256, 56, 56), 256, (3, 3), stride=2, padding=1, groups=32
         ),
         _call("ResNeXt, 16 channels a group, 14²", (8, 512, 14, 14), 512, (3, 3), padding=1, groups=32),
+        _call("1×1 24→144", (8, 24, 28, 28), 144, (1, 1)),
+        _call("1×1 144→24", (8, 144, 28, 28), 24, (1, 1)),
         _call("dilated 2, 64→64", (8, 64, 56, 56), 64, (3, 3), padding=2, dilation=2),
         _call("3-D depthwise 3³", (2, 32, 16, 56, 56), 32, (3, 3, 3), padding=1, groups=32),
         _call("1-D depthwise 31", (32, 64, 1024), 64, (31,), padding=15, groups=64),
