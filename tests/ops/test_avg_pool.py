@@ -169,3 +169,12 @@ def test_layers_are_pytorchs():
     assert layer(numbers(1, 3, 5, 6)).shape == (1, 3, 1, 3)
     assert repr(layer) == "AvgPool2d(kernel_size=3, stride=2, padding=((1, 0), (0, 1)), dilation=(2, 1))"
     assert striate.nn.AvgPool1d(2, padding=[1]).padding == (1,)
+
+
+@pytest.mark.parametrize("windows", [(2, 2, 0), (3, 2, 0), (3, 2, 1), (4, 2, 1), (2, 1, 1), (3, 1, 1)])
+def test_windows_of_neighbours_are_those_of_pytorch_at_every_width(windows):
+    for width, count in product((17, 31, 32, 33, 56, 57, 63, 64, 65, 112), (False, True)):
+        pictures = torch.randn(3, 5, 19, width, generator=torch.Generator().manual_seed(0))
+        wanted = F.avg_pool2d(pictures.double(), *windows, ceil_mode=True, count_include_pad=count)
+        found = S.avg_pool2d(pictures, *windows, ceil_mode=True, count_include_pad=count)
+        torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-6)

@@ -237,3 +237,17 @@ def test_layers_are_pytorchs():
     value, index = layer(numbers(1, 3, 5, 6))
     assert value.shape == index.shape == (1, 3, 2, 3)
     assert "padding=((1, 0), (0, 1))" in repr(layer)
+
+
+@pytest.mark.parametrize("windows", [(2, 2, 0), (3, 2, 0), (3, 2, 1), (4, 2, 1), (2, 1, 1), (3, 1, 1)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_windows_of_neighbours_are_those_of_pytorch_at_every_width(windows, dtype):
+    for width in (17, 31, 32, 33, 56, 57, 63, 64, 65, 112):
+        pictures = numbers(3, 5, 19, width, dtype=dtype)
+        pictures[0, 0, 3, -1] = pictures[1, 2, 0, width // 2] = torch.nan
+        pictures[0, 1, :, :2] = -INF
+        pictures[1, 1, 4, 0] = INF
+        for ceil_mode in (False, True):
+            wanted = F.max_pool2d(pictures, *windows, ceil_mode=ceil_mode)
+            found = S.max_pool2d(pictures, *windows, ceil_mode=ceil_mode)
+            torch.testing.assert_close(found, wanted, rtol=0, atol=0, equal_nan=True)

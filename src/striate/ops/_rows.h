@@ -64,7 +64,7 @@ struct ByPhase {
 // of very long rows a segment.
 struct Sweep {
   static constexpr int64_t WIDEST = 1024, PIECE = 16384;  // results along a row; numbers in a piece
-  int64_t planes, rows, width, some_planes, some_rows, segment, row_pieces, segments;
+  int64_t planes, rows, width, some_rows, segment, plane_pieces, row_pieces, segments;
 
   Sweep(int64_t planes, int64_t rows, int64_t width) : planes(planes), rows(rows), width(width) {
     segment = piece_size(width, piece_size(width, WIDEST));
@@ -72,9 +72,11 @@ struct Sweep {
     const int64_t fit = piece_size(PIECE, segment);
     some_rows = piece_size(rows, piece_size(rows, fit));
     row_pieces = piece_size(rows, some_rows);
-    some_planes = row_pieces > 1 ? 1 : piece_size(4 * fit, rows);
+    plane_pieces = row_pieces > 1 ? planes : piece_size(planes, piece_size(4 * fit, rows));
+    if (plane_pieces > 1 && row_pieces == 1) plane_pieces = piece_size(plane_pieces, SHARES) * SHARES;  // the same for each thread
+    if (plane_pieces > planes) plane_pieces = planes;
   }
-  int64_t pieces() const { return piece_size(planes, some_planes) * row_pieces * segments; }
+  int64_t pieces() const { return plane_pieces * row_pieces * segments; }
 
   struct Part {
     Range planes, rows, columns;
@@ -83,7 +85,8 @@ struct Sweep {
     const auto range = [](int64_t number, int64_t size, int64_t end) {
       return Range{number * size, number * size + size < end ? number * size + size : end};
     };
-    return {range(piece / segments / row_pieces, some_planes, planes),
+    const int64_t number = piece / segments / row_pieces;
+    return {{number * planes / plane_pieces, (number + 1) * planes / plane_pieces},
             range(piece / segments % row_pieces, some_rows, rows), range(piece % segments, segment, width)};
   }
 };
@@ -136,15 +139,13 @@ STRIATE_INLINE void copy(const T* from, int64_t count, T* to) {
 }
 
 // The larger of each pair; NaN wins, from either side. The processor's own gives the second if one
-// of them is none; `a`, which is often waited for, goes through few steps.
+// of them is none; `a`, which is often waited for, goes through one step.
 #if defined(STRIATE_AVX512)
 STRIATE_INLINE floats larger(floats a, floats b) {
-  const __m512 either = _mm512_maskz_max_ps(0xffff, b, a);
-  return _mm512_mask_mov_ps(either, _mm512_cmp_ps_mask(b, b, _CMP_UNORD_Q), b);
+  return _mm512_mask_max_ps(b, _mm512_cmp_ps_mask(b, b, _CMP_ORD_Q), b, a);
 }
 STRIATE_INLINE doubles larger(doubles a, doubles b) {
-  const __m512d either = _mm512_maskz_max_pd(0xff, b, a);
-  return _mm512_mask_mov_pd(either, _mm512_cmp_pd_mask(b, b, _CMP_UNORD_Q), b);
+  return _mm512_mask_max_pd(b, _mm512_cmp_pd_mask(b, b, _CMP_ORD_Q), b, a);
 }
 #else
 template <class V>
@@ -235,10 +236,13 @@ STRIATE_INLINE void deal_by(const T* const* rows, int64_t count, int64_t columns
     (store(phase + p * apart, phase_of<S, p>(row, row[0], order{})), ...);
   };
   int64_t x = 0;
-  for (; x + S * V <= columns; x += S * V) block(x, to + x / S);
+  for (; x < columns; x += S * V) {
+    const int64_t at = x + S * V <= columns ? x : columns - S * V;  // the last block: some of them again
+    if (at < 0 || at % S) break;
+    block(at, to + at / S);
+  }
   const int rest = static_cast<int>(columns - x);
-  if (!rest) return;
-  if (x && columns % S == 0) return block(columns - S * V, to + (columns - S * V) / S);  // some of them again
+  if (rest <= 0) return;
   UNROLLED(k, S) {
     const int some = rest - k * V;
     row[k] = some > 0 ? over_rows<Op>(rows, count, x + k * V, some < V ? some : V) : vec<A>{};
@@ -364,32 +368,98 @@ STRIATE_INLINE void finish_row(const Finish& finish, int64_t index, const A* fro
   }
 }
 
-// A vector of windows of two columns beside each other, the first at column x of `count` rows, from 1.
-template <class T, class Op>
-struct Pairs {
-  using A = arithmetic<T>;
-  vec<A> value;
+// Windows of neighbours, whose rows stay in registers: S columns from a multiple of their stride S on, perhaps with the one
+// before them and the one behind.
+struct Near {
+  bool is, before, after;
 
-  STRIATE_INLINE Pairs(const T* const* rows, int64_t count, int64_t x) {
-    constexpr int V = lanes<T>;
-    using order = std::make_integer_sequence<int, V>;
-    vec<A> row[2];
-    UNROLLED(k, 2) row[k] = Op::map(load(rows[0] + x + k * V));
-    for (int64_t r = 1; r < count; ++r) UNROLLED(k, 2) row[k] = Op::of(row[k], Op::map(load(rows[r] + x + k * V)));
-    value = Op::of(phase_of<2, 0>(row, row[0], order{}), phase_of<2, 1>(row, row[0], order{}));
+  explicit Near(const Taps& taps) {
+    const auto at = [&](int64_t t) { return taps.tap[t].offset * taps.stride + taps.tap[t].phase; };
+    const int64_t first = taps.count ? at(0) : 0, last = taps.count ? at(taps.count - 1) : 0;
+    before = first == -1, after = last == taps.stride;
+    is = taps.stride == taps.phases && taps.stride <= 2 && (before || !first) && (after || last == taps.stride - 1) &&
+         taps.count == last - first + 1;
   }
 };
 
-// A row of such windows, a register of them at least; the last ones may be computed twice.
-template <class... Ops, class T, class Finish>
-STRIATE_INLINE void finish_pairs(const Finish& finish, const T* const* rows, int64_t count, int64_t windows, T* to) {
+// Some columns of the reduced rows by phases, and those beside them.
+template <int S, class A, class Op>
+struct NearColumns {
+  using V = vec<A>;
+  using order = std::make_integer_sequence<int, lanes<A>>;
+  V before, here[S], after[S];
+
+  STRIATE_INLINE NearColumns() {
+    none();
+    step();
+    step();
+  }
+  STRIATE_INLINE void none() { UNROLLED(k, S) after[k] = broadcast<V>(Op::neutral); }
+  STRIATE_INLINE void begin(int k, V value) { after[k] = Op::map(value); }
+  STRIATE_INLINE void add(int k, V value) { after[k] = Op::of(after[k], Op::map(value)); }
+  // After rows were taken, of `columns` that are there.
+  template <bool WHOLE>
+  STRIATE_INLINE void deal(int64_t columns) {
+    if constexpr (S == 2) {
+      const V even = phase_of<2, 0>(after, after[0], order{}), odd = phase_of<2, 1>(after, after[0], order{});
+      after[0] = even, after[1] = odd;
+    }
+    if constexpr (!WHOLE && Op::neutral != 0) {
+      using numbers = std::make_integer_sequence<std::conditional_t<sizeof(A) == 4, int32_t, int64_t>, lanes<A>>;
+      UNROLLED(k, S)
+        after[k] = first_of(after[k], static_cast<int>((columns + S - 1 - k) / S), static_cast<A>(Op::neutral), numbers{});
+    }
+  }
+  STRIATE_INLINE void step() {
+    before = here[S - 1];
+    UNROLLED(k, S) here[k] = after[k];
+  }
+  // Lanes from number FIRST on of two registers in a row.
+  template <int FIRST, int... i>
+  static STRIATE_INLINE V from_lane(V a, V b, std::integer_sequence<int, i...>) {
+    return __builtin_shufflevector(a, b, (i + FIRST)...);
+  }
+  STRIATE_INLINE V value(const Near& near) const {
+    V found = here[0];
+    if (near.before) found = Op::of(from_lane<lanes<A> - 1>(before, here[S - 1], order{}), found);
+    if constexpr (S == 2) found = Op::of(found, here[1]);
+    if (near.after) found = Op::of(found, from_lane<1>(here[0], after[0], order{}));
+    return found;
+  }
+};
+
+// A row of such windows from `count` rows of `size` columns.
+template <class T, class Finish, int S, class A, class... Ops>
+STRIATE_INLINE void finish_near(const Near& near, const Finish& finish, const T* const* rows, int64_t count, int64_t size,
+                                int64_t windows, T* to, NearColumns<S, A, Ops>... columns) {
   constexpr int V = lanes<T>;
-  using A = arithmetic<T>;
-  for (int64_t i = 0; i < windows; i += V) {
-    const int64_t at = i + V <= windows ? i : windows - V;
-    const auto value = count ? finish.of(at, Pairs<T, Ops>(rows, count, 2 * at).value...)
-                             : finish.of(at, broadcast<vec<A>>(Ops::neutral)...);
-    store(to + at, value);
+  const auto take = [&](const auto& of_row) __attribute__((always_inline)) {
+    UNROLLED(k, S) {
+      vec<T> value = of_row(0, k);
+      (columns.begin(k, value), ...);
+      for (int64_t r = 1; r < count; ++r) value = of_row(r, k), (columns.add(k, value), ...);
+    }
+  };
+  const auto bring = [&](int64_t x) __attribute__((always_inline)) {
+    const int64_t left = size - x;
+    if (left <= 0 || !count) return (columns.none(), ...);
+    if (left >= S * V) {
+      take([&](int64_t r, int k) __attribute__((always_inline)) { return load(rows[r] + x + k * V); });
+      return (columns.template deal<true>(left), ...);
+    }
+    take([&](int64_t r, int k) __attribute__((always_inline)) {
+      const int some = static_cast<int>(left) - k * V;
+      return some > 0 ? load_some(rows[r] + x + k * V, some < V ? some : V) : vec<T>{};
+    });
+    (columns.template deal<false>(left), ...);
+  };
+  for (int64_t i = -V; i < windows; i += V) {
+    bring(S * (i + V));
+    if (i >= 0) {
+      const auto value = finish.of(i, columns.value(near)...);
+      store_some(to + i, value, static_cast<int>(windows - i < V ? windows - i : V));
+    }
+    (columns.step(), ...);
   }
 }
 
@@ -411,6 +481,7 @@ void reduce_rows(const Windows& w, const T* x, T* y, const More&... more) {
   const int64_t group = pitch > TOGETHER ? 1 : TOGETHER / pitch;
   const int64_t apart = group * pitch + taps.span() + 2 * V, room = taps.phases * apart;
   const bool past = sweep.segments == 1 && goes_past<T>(w.images * w.channels * w.out_size());
+  const Near near(taps);
   const Workspace<int64_t> at(taps.count);
   for (int64_t t = 0; t < taps.count; ++t) at[t] = taps.tap[t].phase * apart + taps.tap[t].offset - taps.low;
   for_pieces(sweep.pieces(), [&](int64_t piece) {
@@ -423,9 +494,8 @@ void reduce_rows(const Windows& w, const T* x, T* y, const More&... more) {
     A* each = memory.data();
     ((fill(each, room, static_cast<A>(Ops::neutral)), each += room), ...);
     const Wanted wanted(taps, part.columns);
-    // Windows of two columns each, side by side, the commonest of all: nothing is laid down in between.
-    const bool are_pairs =
-        is_flush && taps.stride == 2 && taps.count == 2 && width >= V && !wanted.margin && wanted.columns >= 2 * width;
+    const bool in_registers = has_special<T>(SET) && near.is && width >= V && sweep.segments == 1 &&
+                              (sizeof...(Ops) == 1 || taps.stride == 2);
     const auto list = [&](const T* picture, int64_t depth, int64_t row) {
       int64_t count = 0;
       for (auto p = planes.begin(depth); p < planes.end(depth); ++p)
@@ -436,14 +506,20 @@ void reduce_rows(const Windows& w, const T* x, T* y, const More&... more) {
     for (int64_t plane = part.planes.begin; plane < part.planes.end; ++plane) {
       const int64_t depth = plane % deep.out;
       const T* picture = x + plane / deep.out * w.in_size() + wanted.start;
-      for (int64_t row = part.rows.begin; are_pairs && row < part.rows.end; ++row) {
-        const int64_t count = list(picture, depth, row);
-        finish.row(plane, depth, row, part.columns, 0);
-        finish_pairs<Ops...>(finish, sources.data(), count, width,
-                             written.room(y + (plane * high.out + row) * wide.out + part.columns.begin));
-        written.took(width);
-      }
-      for (int64_t row = part.rows.begin; !are_pairs && row < part.rows.end; row += group) {
+      if constexpr (has_special<T>(SET))
+        for (int64_t row = part.rows.begin; in_registers && row < part.rows.end; ++row) {
+          const int64_t count = list(picture, depth, row);
+          finish.row(plane, depth, row, part.columns, 0);
+          T* to = written.room(y + (plane * high.out + row) * wide.out);
+          const auto each_window = [&](auto... columns) __attribute__((always_inline)) {
+            finish_near(near, finish, sources.data(), count, wanted.columns, width, to, columns...);
+          };
+          if constexpr (sizeof...(Ops) == 1)  // of two, those side by side are common, those that overlap are not
+            if (taps.stride == 1) each_window(NearColumns<1, A, Ops>()...);
+          if (taps.stride == 2) each_window(NearColumns<2, A, Ops>()...);
+          written.took(width);
+        }
+      for (int64_t row = part.rows.begin; !in_registers && row < part.rows.end; row += group) {
         const int64_t together = part.rows.end - row < group ? part.rows.end - row : group;
         for (int64_t g = 0; g < together; ++g) {
           const int64_t count = list(picture, depth, row + g);
@@ -459,12 +535,10 @@ void reduce_rows(const Windows& w, const T* x, T* y, const More&... more) {
         }
         T* result = written.room(y + (plane * high.out + row) * wide.out + part.columns.begin);
         constexpr std::make_integer_sequence<int, sizeof...(Ops)> each_op{};
-        if (is_flush)
-          finish_row<Ops...>(finish, 0, memory.data(), room, at, taps.count, together * width, result, each_op);
-        else
-          for (int64_t g = 0; g < together; ++g)
-            finish_row<Ops...>(finish, g * width, memory.data() + g * pitch, room, at, taps.count, width,
-                               result + g * wide.out, each_op);
+        const int64_t lines = is_flush ? 1 : together, length = is_flush ? together * width : width;
+        for (int64_t g = 0; g < lines; ++g)
+          finish_row<Ops...>(finish, g * width, memory.data() + g * pitch, room, at, taps.count, length,
+                             result + g * wide.out, each_op);
         written.took(together * width);
       }
     }
