@@ -453,6 +453,16 @@ STRIATE_INLINE void finish_near(const Near& near, const Finish& finish, const T*
     });
     (columns.template deal<false>(left), ...);
   };
+  if (S == 2 && !near.before && !near.after && count && size >= S * windows) {  // the commonest: nobody has columns beside
+    for (int64_t i = 0; i < windows; i += V) {
+      const int64_t at = i + V <= windows ? i : windows - V;  // the last ones may be computed twice
+      take([&](int64_t r, int k) __attribute__((always_inline)) { return load(rows[r] + S * at + k * V); });
+      (columns.template deal<true>(size), ...);
+      (columns.step(), ...);
+      store(to + at, finish.of(at, columns.value(near)...));
+    }
+    return;
+  }
   for (int64_t i = -V; i < windows; i += V) {
     bring(S * (i + V));
     if (i >= 0) {
