@@ -2,6 +2,7 @@
 #include "_neighbours.h"
 #include "_past_caches.h"
 #include "_rows.h"
+#include "_reduce_rows.h"
 #include "_last.h"
 #include "_small_planes.h"
 

@@ -3,6 +3,7 @@
 #include "_planes.h"
 #include "_past_caches.h"
 #include "_rows.h"
+#include "_reduce_rows.h"
 #include "_last.h"
 #include "_powers.h"
 #include "_window_rows.h"
