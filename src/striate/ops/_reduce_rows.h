@@ -58,8 +58,8 @@ struct NearColumns {
 
   STRIATE_INLINE NearColumns() {
     none();
-    step();
-    step();
+    UNROLLED(k, S) here[k] = after[k];
+    before = after[0];
   }
   STRIATE_INLINE void none() { UNROLLED(k, S) after[k] = broadcast<V>(Op::neutral); }
   STRIATE_INLINE void begin(int k, V value) { after[k] = Op::map(value); }
