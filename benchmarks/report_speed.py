@@ -157,11 +157,15 @@ def in_bfloat16(rows: list[Row]) -> Found:
     chosen = [row for row in cases(rows, "bfloat16") if "to_float32" in row["both"]]
     if not chosen:
         return None
-    ratios = {(row["case"], what): row[what]["to_float32"] for row in chosen for what in ("forward", "both")}
-    (case, what), worst = min(ratios.items(), key=lambda item: item[1])
+    ratios = [
+        (row[what]["to_float32"], row["case"], LAYOUTS[row["channels_last"]], what)
+        for row in chosen
+        for what in ("forward", "both")
+    ]
+    worst, case, layout, what = min(ratios)
     kind = "forward" if what == "forward" else "with backward"
-    reached = sum(ratio >= NOISE for ratio in ratios.values())
-    words = f"{worst:.2f}× at least ({case}, {kind}), {reached} of {len(ratios)} within"
+    reached = sum(ratio >= NOISE for ratio, *_ in ratios)
+    words = f"{worst:.2f}× at least ({case}, {layout}, {kind}), {reached} of {len(ratios)} within"
     return words, worst / NOISE, chosen[-1]
 
 

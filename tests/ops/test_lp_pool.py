@@ -269,3 +269,15 @@ def test_a_learned_p_goes_where_the_data_want_it_and_stays_above_zero():
 def test_a_learned_p_cannot_start_at_infinity():
     with pytest.raises(ArgumentError, match="finite p"):
         striate.nn.GlobalLPPool2d(inf, learnable=True)
+
+
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("stride", [2**31 - 1, (1, 2**26)])
+def test_strides_beyond_the_picture_are_those_of_one_window(stride, form):
+    picture = numbers(2, 4, 64, 64, dtype=torch.float32).to(memory_format=form)
+    one = 64 if stride == 2**31 - 1 else (1, 64)
+    for p in (2, 3):
+        assert torch.equal(S.lp_pool2d(picture, p, 2, stride), S.lp_pool2d(picture, p, 2, one))
+    gate = numbers(4, 2, 2, dtype=torch.float32)
+    gated = [S.mixed_pool2d(picture, 2, each, gate=gate) for each in (stride, one)]
+    assert torch.equal(*gated)

@@ -12,14 +12,16 @@ from striate.ops._layout import in_order, memory_format
 from striate.ops._library import differentiable, obstacle, plain
 from striate.ops._plan import Plan, prepared
 from striate.ops._pool import Windows
-from striate.ops._pool_kernel import batch_obstacle, empty_result, lists_of
+from striate.ops._pool_kernel import SMALLEST, batch_obstacle, empty_result, lists_of
 
 LARGEST_PICTURE = 1024  # numbers of a channel under one window
 
 
 def avg_pool_obstacle(input: Tensor, rank: int) -> str:
     """Why the kernels do not take this input; empty when they do."""
-    return batch_obstacle(input, rank, "PyTorch's call costs less") or obstacle(input)
+    if input.numel() < SMALLEST:
+        return "too small: PyTorch's call costs less"
+    return batch_obstacle(input, rank) or obstacle(input)
 
 
 def global_avg_pool_obstacle(input: Tensor, rank: int) -> str:

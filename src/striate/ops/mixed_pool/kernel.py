@@ -12,12 +12,14 @@ from striate.ops._layout import in_order, memory_format
 from striate.ops._library import differentiable, gradients_of, obstacle, plain
 from striate.ops._plan import Plan, prepared
 from striate.ops._pool import Windows
-from striate.ops._pool_kernel import batch_obstacle, empty_result, lists_of, windows_of
+from striate.ops._pool_kernel import SMALLEST, batch_obstacle, empty_result, lists_of, windows_of
 from striate.ops.mixed_pool.composed import mixed
 
 
 def mixed_pool_obstacle(input: Tensor, weights: Tensor | None, rank: int) -> str:
     """Why the kernels do not take this input with these tensors for shares or gate; empty when they do."""
+    if input.numel() < SMALLEST:
+        return "too small: PyTorch's calls cost less"
     if misfit := batch_obstacle(input, rank):
         return misfit
     if torch.is_autocast_enabled("cpu"):
