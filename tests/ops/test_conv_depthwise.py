@@ -34,8 +34,8 @@ def random_case(pick, rank):
 
 def small_kernel_case(pick, rank):
     """Calls whose rows are used where they lie, and some that are barely none of these."""
-    size = pick.choice([3, 3, 4])
-    stride = 1 if rank == 3 else pick.choice([1, 2, 2])
+    size = pick.choice([3, 3, 4, 7] if rank == 2 else [3, 3, 4])
+    stride = 1 if rank == 3 or size == 7 else pick.choice([1, 2, 2])
     kernel = [size] * rank
     if pick.random() < 0.3:
         kernel[-2:] = pick.choice([[7, 1], [1, 7]])[-rank:]
@@ -80,6 +80,52 @@ def test_values_and_gradients_are_those_of_float64(name, case, seed):
     assert apart(found, wanted) < TOLERANCES[dtype]
     for tensor, other in zip(tensors, exact, strict=True):
         assert apart(tensor.grad, other.grad) < TOLERANCES[dtype]
+
+
+@pytest.mark.parametrize("name", NATIVE.instruction_sets)
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (4, 2), (7, 1)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_lies_around_a_picture_is_not_read(name, kernel, stride, dtype):
+    """The pictures lie between numbers that are not finite, and so does the gradient of the result."""
+
+    def among_nans(shape):
+        numbers = torch.full((torch.Size(shape).numel() + 400,), torch.nan, dtype=dtype)
+        middle = numbers[200:-200].view(shape)
+        middle.copy_(torch.randn(shape))
+        return middle
+
+    with instruction_set(name):
+        for columns in (24, 31, 32, 33, 50):
+            x = among_nans((2, 3, 9, columns)).requires_grad_()
+            weight = torch.randn(3, 1, kernel, kernel, dtype=dtype, requires_grad=True)
+            y = conv2d(x, weight, stride=stride, padding=kernel // 2, groups=3)
+            gradient = among_nans(y.shape)
+            found = y, *torch.autograd.grad(y, (x, weight), gradient)
+            again = [tensor.detach().double().requires_grad_() for tensor in (x, weight)]
+            exact = F.conv2d(*again, stride=stride, padding=kernel // 2, groups=3)
+            wanted = exact, *torch.autograd.grad(exact, again, gradient.double())
+            assert all(apart(a, b) < TOLERANCES[dtype] for a, b in zip(found, wanted, strict=True))
+
+
+@pytest.mark.parametrize("name", NATIVE.instruction_sets)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_pictures_larger_than_a_cache(name, stride):
+    def gradients(x, weight, gradient):
+        tensors = [tensor.detach().requires_grad_() for tensor in (x, weight)]
+        ours = OURS[2] if x.dtype == torch.float32 else THEIRS[2]
+        y = ours(*tensors, stride=stride, padding=1, groups=2)
+        return y, *torch.autograd.grad(y, tensors, gradient)
+
+    x, weight = torch.randn(1, 2, 515, 521), torch.randn(2, 1, 3, 3)
+    gradient = torch.randn_like(THEIRS[2](x, weight, stride=stride, padding=1, groups=2))
+    with instruction_set(name):
+        found = gradients(x, weight, gradient)
+    exact = gradients(x.double(), weight.double(), gradient.double())
+    sums = gradients(x.double().abs(), weight.double().abs(), gradient.double().abs())
+    for one, wanted, of_sizes in zip(
+        found, exact, sums, strict=True
+    ):  # each is a sum: so large its summands are
+        assert ((one - wanted).abs() <= 1e-6 * of_sizes).all()
 
 
 @pytest.mark.parametrize("wanted", [(True, False, False), (False, True, False), (False, False, True)])

@@ -235,6 +235,12 @@ STRIATE_INLINE auto any_bit(I value, int bits) {
 #endif
 }
 
+// Every second number of a and b, from `first` on.
+template <int first, class V, int... i>
+STRIATE_INLINE V every_second(V a, V b, std::integer_sequence<int, i...>) {
+  return __builtin_shufflevector(a, b, (first + 2 * i)...);
+}
+
 // a[0], b[0], a[1], b[1], … of the lower or of the upper halves.
 template <int first, class V, int... i>
 STRIATE_INLINE V interleave(V a, V b, std::integer_sequence<int, i...>) {

@@ -6,10 +6,10 @@
 namespace striate {
 
 // Whether there is a kernel for these windows: 3 × 3 with any number of planes, 3 × 1, 1 × 3, 7 × 1 and 1 × 7, 3 × 3 and
-// 4 × 4 with a stride of two, and 7 × 7 of wide pictures, where a row fills a good part of a register, a channel of a
-// picture fits the cache of a core, and there are rows for a band.
+// 4 × 4 with a stride of two, and 7 × 7 of wide pictures, where a row fills a good part of a register, there are rows for a
+// band, and a channel of a picture is read in place or fits the cache of a core.
 inline bool fits_rows(const Windows& d) {
-  constexpr int64_t NARROWEST = 5, LOWEST = 4, WIDE = 24, LARGEST = 1 << 18;  // columns, rows, columns, numbers
+  constexpr int64_t NARROWEST = 5, LOWEST = 4, WIDE = 24, LARGEST_COPIED = 1 << 18;  // columns, rows, columns, numbers
   const Axis &deep = d.axis[0], &high = d.axis[1], &wide = d.axis[2];
   const auto is = [&](int64_t rows, int64_t columns, int64_t stride) {
     return high.kernel == rows && wide.kernel == columns && high.stride == stride && wide.stride == stride;
@@ -24,7 +24,8 @@ inline bool fits_rows(const Windows& d) {
     if (axis.dilation > 1 || axis.before >= axis.kernel) return false;
   const int64_t rows = high.in > high.out ? high.in : high.out, columns = wide.in > wide.out ? wide.in : wide.out;
   const int64_t planes = deep.in > deep.out ? deep.in : deep.out;
-  return deep.stride == 1 && wide.in >= NARROWEST && wide.out >= NARROWEST && planes * rows * columns <= LARGEST;
+  const bool fits_cache = isa() == Isa::avx512 || planes * rows * columns <= LARGEST_COPIED;  // see conv/depthwise_in_place.h
+  return deep.stride == 1 && wide.in >= NARROWEST && wide.out >= NARROWEST && fits_cache;
 }
 
 // Whether these windows of numbers of a type are served there.

@@ -6,6 +6,8 @@
 template <class T, int K>
 struct KernelPair {
   using A = arithmetic<T>;
+  using Inputs = typename SmallKernel<T, K, 1, 1>::Inputs;
+  using Middle = Frame<T, 1>;
   static constexpr int V = lanes<T>;
 
   const Windows &first, &second;
@@ -18,7 +20,7 @@ struct KernelPair {
         out(columns.out_size()) {}
 
   // The samples between the two, in the frame that the second reads.
-  void reach_middle(const Frame<T>& of_x, const Frame<T>& of_middle, const A* weights, A start, const Ahead& ahead) const {
+  void reach_middle(const Inputs& of_x, const Middle& of_middle, const A* weights, A start, const Ahead& ahead) const {
     correlate_picture<T, K, 1, 1>(of_x, weights, 1, start, down.out, of_middle.row(0, 0) + second.axis[2].before,
                                   of_middle.pitch(), ahead);
   }
@@ -27,15 +29,15 @@ struct KernelPair {
                  T* y) const {
     const int64_t planes = first.images * channels, pieces = down.worth(planes);
     for_pieces(pieces, [&](int64_t piece) {
-      Frame<T> of_x = down.inputs();
-      const Frame<T> of_middle = along.inputs();
+      auto of_x = down.inputs();
+      const auto of_middle = along.template inputs<Middle>();
       const Workspace<A> weights(2 * K);
       const int64_t end = (piece + 1) * planes / pieces;
       for (int64_t plane = piece * planes / pieces; plane < end; ++plane) {
         const int64_t channel = plane % channels;
         down.read_weights(down_weight + channel * K, false, weights.data());
         along.read_weights(along_weight + channel * K, false, weights.data() + K);
-        of_x.fill(x + plane * in);
+        of_x.take(x + plane * in);
         reach_middle(of_x, of_middle, weights.data(), down_bias ? load_one(down_bias + channel) : 0,
                      down.next(x + (plane + 1) * in, plane + 1 == end, in, down.out, BAND, 1));
         correlate_picture<T, 1, K, 1>(of_middle, weights.data() + K, 1, along_bias ? load_one(along_bias + channel) : 0,
@@ -50,8 +52,9 @@ struct KernelPair {
     const bool of_weights = found[0] || found[1] || found[2] || found[3];
     const int64_t pieces = down.worth(channels), lines = 2 * (K + 1);
     for_pieces(pieces, [&](int64_t piece) {
-      Frame<T> of_x = down.inputs(), of_y = along.gradients();
-      const Frame<T> of_middle = along.inputs(), of_its_gradient = down.gradients();
+      auto of_x = down.inputs();
+      auto of_y = along.gradients();
+      const auto of_middle = along.template inputs<Middle>(), of_its_gradient = down.template gradients<Middle>();
       A* const gradient = of_its_gradient.row(0, K - 1 - first.axis[1].before);
       const Workspace<A> weights(3 * K), sums(lines * V);
       for (int64_t channel = piece * channels / pieces; channel < (piece + 1) * channels / pieces; ++channel) {
@@ -63,12 +66,12 @@ struct KernelPair {
           const int64_t plane = image * channels + channel, following = plane + channels;
           const bool is_last = image + 1 == first.images;
           const T* of_result = dy + plane * out;
-          of_y.fill(of_result);
+          of_y.take(of_result);
           correlate_picture<T, 1, K, 1>(of_y, weights.data() + 2 * K, 1, 0, along.in, gradient,
                                         of_its_gradient.pitch(),
                                         along.next(dy + following * out, is_last, out, along.in, BAND, 1));
           if (of_weights) {
-            of_x.fill(x + plane * in);
+            of_x.take(x + plane * in);
             reach_middle(of_x, of_middle, weights.data(), down_bias ? load_one(down_bias + channel) : 0,
                          down.next(x + following * in, is_last, in, down.out, BAND, 1));
             dot_picture<T, K, 1, 1>(of_x, gradient, of_its_gradient.pitch(), 1, down.out, sums.data(), nullptr,

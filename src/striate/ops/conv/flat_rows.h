@@ -17,12 +17,6 @@ STRIATE_INLINE void store_up_to(T* to, vec<T> value, int64_t count) {
     store_first(to, value, static_cast<int>(count));
 }
 
-// Every second number of a and b.
-template <int first, class V, int... i>
-STRIATE_INLINE V every_second(V a, V b, std::integer_sequence<int, i...>) {
-  return __builtin_shufflevector(a, b, (first + 2 * i)...);
-}
-
 // S vectors of neighbouring numbers become S lines, and back.
 template <int S, class V>
 STRIATE_INLINE void part(V (&v)[S]) {
