@@ -24,6 +24,8 @@ STRIATE_INLINE void load_apart(const bf16* from, const uint32_t* masks, floats& 
 
 template <class T, int W, int STEP>
 class InPlace {
+  static_assert(W <= (STEP == 1 ? LANES : 4));
+
  public:
   InPlace(const int64_t (&source)[3], const int64_t (&before)[3], const int64_t (&reach)[3])
       : size_{source[0], source[1], source[2]}, before_{before[0], before[1], before[2]},
@@ -33,7 +35,7 @@ class InPlace {
     for (int64_t r = 0; r < planes_ * height_; ++r) rows_[r] = zeros_.data();
     for (int64_t x = 0; x * STEP + W <= reach[2]; x += V)
       for (int load = 0; load < LOADS; ++load) {
-        const int64_t at = x * STEP - before[2] + (STEP == 1 ? load * V : load / 2 * 2 + load % 2 * V);
+        const int64_t at = x * STEP - before[2] + load * V;
         uint32_t mask = 0;
         for (int i = 0; i < V; ++i) mask |= static_cast<uint32_t>(at + i >= 0 && at + i < source[2]) << i;
         masks_[x / V * LOADS + load] = mask;
@@ -53,24 +55,29 @@ class InPlace {
     }
 
    private:
+    // What lies across lines of the cache costs two loads, so registers in a row are shifted.
     template <int t>
     STRIATE_INLINE floats tap(const T* from) {
-      if constexpr (STEP == 2) {
-        if constexpr (t % 2 == 0) load_apart(from + t, masks_ + t, here_, behind_);
-        return t % 2 ? behind_ : here_;
-      } else if constexpr (t == 0) {
-        if constexpr (W > 1) behind_ = load_masked(from + V, masks_[1]);
-        return here_ = load_masked(from, masks_[0]);
-      } else {  // shifted: loads that lie across lines of the cache cost two
-        return reinterpret_cast<floats>(_mm512_maskz_alignr_epi32(
-            0xffff, reinterpret_cast<__m512i>(behind_), reinterpret_cast<__m512i>(here_), t));
+      if constexpr (STEP == 1) {
+        if constexpr (t == 0) here_ = load_masked(from, masks_[0]);
+        if constexpr (t == 0 && W > 1) behind_ = load_masked(from + V, masks_[1]);
+        return t ? shifted<t>(here_, behind_) : here_;
+      } else {
+        if constexpr (t == 0) load_apart(from, masks_, even_, odd_);
+        if constexpr (t < 2) return t ? odd_ : even_;
+        return shifted<1>(t % 2 ? odd_ : even_, load_masked(from + 2 * V + t % 2, (masks_[2] >> t % 2) & 1));
       }
+    }
+    template <int by>
+    static STRIATE_INLINE floats shifted(floats a, floats b) {
+      return reinterpret_cast<floats>(
+          _mm512_maskz_alignr_epi32(0xffff, reinterpret_cast<__m512i>(b), reinterpret_cast<__m512i>(a), by));
     }
 
     int64_t at_;
     const uint32_t* masks_;
     int count_;
-    floats here_, behind_;
+    floats here_, behind_, even_, odd_;
   };
 
   void take(const T* from) {
@@ -81,7 +88,7 @@ class InPlace {
   }
 
  private:
-  static constexpr int V = lanes<T>, LOADS = W == 1 ? 1 : STEP == 1 ? 2 : (W + 1) / 2 * 2;
+  static constexpr int V = lanes<T>, LOADS = W == 1 ? 1 : STEP + 1;
 
   int64_t size_[3], before_[3], planes_, height_;
   Workspace<T> zeros_;
